@@ -1,0 +1,1 @@
+"""The API: LlamaDeployment, its status, its reasons and the CRD made from them."""

@@ -1,0 +1,69 @@
+"""Names and labels of the children of a LlamaDeployment. They cannot change later."""
+
+import hashlib
+from typing import Final
+
+from llama_operator.api.v1alpha1 import GROUP
+
+MANAGED_BY: Final = "llama-operator"
+FIELD_MANAGER: Final = "llama-operator"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_COLOR: Final = f"{GROUP}/color"
+ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+ANNOTATION_REPLAN: Final = f"{GROUP}/replan"
+CATALOG_LABEL: Final = f"{GROUP}/catalog"
+BASE_LIMIT: Final = 40
+"""Longest base of a StatefulSet's name: room for `-a`, the pod's ordinal and revision hashes."""
+COLORS: Final = ("a", "b")
+PORT: Final = 8000
+
+
+def base_name(name: str) -> str:
+    """The deployment's name cut to 40 characters; a cut name ends in a hash of the whole."""
+    if len(name) <= BASE_LIMIT:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: BASE_LIMIT - 9].rstrip('-')}-{digest}"
+
+
+def statefulset_name(name: str, color: str = "a") -> str:
+    """Name of the StatefulSet of a color: `<base>-a` or `<base>-b`."""
+    return f"{base_name(name)}-{color}"
+
+
+def service_name(name: str) -> str:
+    """Name of the Service that clients use."""
+    return name
+
+
+def headless_service_name(name: str) -> str:
+    """Name of the headless Service that gives pods their DNS names."""
+    return f"{base_name(name)}-pods"
+
+
+def revision_name(name: str, digest: str) -> str:
+    """Name of a ControllerRevision; `digest` is the hash of what it records."""
+    return f"{base_name(name)}-plan-{digest[:10]}"
+
+
+def selector_labels(name: str) -> dict[str, str]:
+    """Labels that select the pods of a deployment, of both colors. Immutable once set."""
+    return {LABEL_NAME: "llama", LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY}
+
+
+def child_labels(name: str) -> dict[str, str]:
+    """Labels of every child."""
+    return selector_labels(name)
+
+
+def selector_text(name: str) -> str:
+    """The selector as a string, for the scale subresource."""
+    return ",".join(f"{key}={value}" for key, value in sorted(selector_labels(name).items()))
+
+
+def service_url(name: str, namespace: str) -> str:
+    """OpenAI base URL inside the cluster."""
+    return f"http://{service_name(name)}.{namespace}.svc:{PORT}/v1"

@@ -1,0 +1,136 @@
+"""The plan: what one replica needs and where it runs. Written to the status and to revisions."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from llama_operator.api.model import ApiModel
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+ByteCount = Annotated[int, Field(ge=0, le=2**53 - 1)]
+ShortText = Annotated[str, Field(max_length=253)]
+
+
+class CudaGraphs(StrEnum):
+    """Whether the engine captures CUDA graphs."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class MemoryPerGpu(ApiModel):
+    """Where each byte of one GPU goes. All values are bytes on the fullest GPU of a replica.
+
+    `budget = weights + activation + nonTorch + cudaGraphs + kvCache`; engines that capture graphs
+    outside their budget hold them in `headroom`.
+    """
+
+    total_bytes: ByteCount = Field(
+        description="Memory that a process sees on this GPU, in bytes, e.g. 84975550464."
+    )
+    budget_bytes: ByteCount = Field(
+        description="Share of the total that the engine may use, in bytes, e.g. 78177506426."
+    )
+    weights_bytes: ByteCount = Field(description="Weights on one GPU, in bytes, e.g. 39901470720.")
+    activation_bytes: ByteCount = Field(
+        description="Peak of the activations above the weights, in bytes, e.g. 592445440."
+    )
+    non_torch_bytes: ByteCount = Field(
+        description="Memory outside the tensor allocator (context, NCCL), in bytes, e.g. 268435456."
+    )
+    cuda_graph_bytes: ByteCount = Field(
+        description="CUDA graphs, in bytes, e.g. 1994000000; 0 when they are off."
+    )
+    kv_cache_bytes: ByteCount = Field(
+        description="KV-cache pool on one GPU, in bytes, e.g. 35400000000."
+    )
+    headroom_bytes: ByteCount = Field(
+        description="What the engine leaves free, in bytes, e.g. 6798044038."
+    )
+
+
+class GpuChoice(ApiModel):
+    """The GPUs of one replica."""
+
+    product: ShortText = Field(
+        description="Chosen product as the node label gives it, e.g. NVIDIA-A100-SXM4-80GB."
+    )
+    count: Count = Field(description="GPUs of one replica, e.g. 4.")
+    resource: ShortText = Field(description="Extended resource to request, e.g. nvidia.com/gpu.")
+    label: ShortText = Field(
+        description="Node label that carries the product, e.g. nvidia.com/gpu.product."
+    )
+    accepted_products: list[ShortText] = Field(
+        description="Products on which this very plan fits, sorted; pods require one of them.",
+        max_length=32,
+    )
+
+
+class HostResources(ApiModel):
+    """What a pod asks of its node besides GPUs."""
+
+    cpu_millicores: Count = Field(description="CPU request in thousandths of a core, e.g. 3000.")
+    memory_bytes: ByteCount = Field(
+        description="Memory request and limit in bytes, /dev/shm included, e.g. 13958643712."
+    )
+    shm_bytes: ByteCount = Field(description="Size of /dev/shm in bytes, e.g. 1073741824.")
+    disk_bytes: ByteCount = Field(
+        description="Ephemeral storage for the downloaded model, in bytes, e.g. 43904000000."
+    )
+
+
+class Plan(ApiModel):
+    """One replica, planned: model, engine, GPUs, context and where each byte goes."""
+
+    model: ShortText = Field(description="Catalog name, e.g. llama-3.1-instruct.")
+    size: ShortText = Field(description="Size, e.g. 70b.")
+    format: ShortText = Field(description="Resolved format, e.g. awq.")
+    quantization: ShortText = Field(description="Resolved quantization, e.g. Int4.")
+    scheme: ShortText = Field(description="Memory scheme of the weights, e.g. awq-int4-g128.")
+    hub: ShortText = Field(description="Hub that serves the files, e.g. HuggingFace.")
+    repository: ShortText = Field(
+        description="Repository, e.g. hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4."
+    )
+    gated: bool = Field(description="Whether the repository asks for a token, e.g. false.")
+    engine: ShortText = Field(description="Engine, e.g. vLLM.")
+    engine_version: ShortText = Field(description="Version whose rules were used, e.g. 0.33.0.")
+    image: Annotated[str, Field(max_length=512)] = Field(
+        description="Container image, e.g. vllm/vllm-openai:v0.33.0."
+    )
+    gpus: ShortText = Field(
+        description="GPUs of one replica for people, e.g. 1x NVIDIA-A100-SXM4-80GB."
+    )
+    gpu: GpuChoice = Field(description="GPUs of one replica.")
+    tensor_parallel_size: Count = Field(description="GPUs that one layer is split over, e.g. 4.")
+    pipeline_parallel_size: Count = Field(description="Stages the layers are split over, e.g. 1.")
+    dtype: ShortText = Field(description="Compute dtype, e.g. bfloat16.")
+    kv_cache_dtype: ShortText = Field(description="KV-cache dtype as the engine's flag, e.g. auto.")
+    max_model_len: Count = Field(description="Longest request in tokens, e.g. 32768.")
+    concurrency: Count = Field(
+        description="Requests of the longest length that one replica was asked to hold, e.g. 2."
+    )
+    max_num_seqs: Count = Field(description="Sequences that run at the same time, e.g. 256.")
+    max_num_batched_tokens: Count = Field(description="Tokens of one step, e.g. 2048.")
+    cuda_graphs: CudaGraphs = Field(description="Whether CUDA graphs are captured, e.g. Enabled.")
+    utilization_percent: Count = Field(
+        description="Share of the GPU's memory that the engine may use, in percent, e.g. 92."
+    )
+    kv_cache_tokens: Annotated[int, Field(ge=0, le=2**53 - 1)] = Field(
+        description="Tokens that the KV cache holds, e.g. 108000."
+    )
+    max_concurrency: Count = Field(
+        description="Requests of the longest length that fit at once, rounded down, e.g. 3."
+    )
+    memory_per_gpu: MemoryPerGpu = Field(description="Where each byte of one GPU goes.")
+    host: HostResources = Field(description="What a pod asks of its node besides GPUs.")
+    startup_seconds: Count = Field(
+        description="Time that a replica may take to start, in seconds, e.g. 1800."
+    )
+    summary: Annotated[str, Field(max_length=1024)] = Field(
+        description="The plan in one sentence, e.g. 1x A100: weights 37.16 GiB, KV cache 33.0 GiB."
+    )
+    reasons: list[Annotated[str, Field(max_length=512)]] = Field(
+        description="Why this engine, GPU, tensor parallel size and context, a sentence each.",
+        max_length=16,
+    )

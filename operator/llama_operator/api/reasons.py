@@ -1,0 +1,199 @@
+"""Every reason a condition, an event or the command line may give, with its remedy."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """Condition reasons. The same word in status, events, docs and command line."""
+
+    SERVING = "Serving"
+    STARTING = "Starting"
+    PLANNING = "Planning"
+    ROLLING_OUT = "RollingOut"
+    SCALED_TO_ZERO = "ScaledToZero"
+    SUSPENDED = "Suspended"
+    WAITING_FOR_GPUS = "WaitingForGPUs"
+    WAITING_FOR_DELETION = "WaitingForDeletion"
+    INVALID_SPEC = "InvalidSpec"
+    UNKNOWN_MODEL = "UnknownModel"
+    NOT_PUBLISHED = "NotPublished"
+    MODEL_NOT_SERVABLE = "ModelNotServable"
+    UNSUPPORTED_FORMAT = "UnsupportedFormat"
+    NAME_CONFLICT = "NameConflict"
+    NO_GPUS = "NoGPUs"
+    GPU_NOT_IN_CLUSTER = "GPUNotInCluster"
+    UNSUPPORTED_GPU = "UnsupportedGPU"
+    TENSOR_PARALLEL_SIZE = "TensorParallelSize"
+    TOO_FEW_GPUS = "TooFewGPUs"
+    WEIGHTS_TOO_LARGE = "WeightsTooLarge"
+    ACTIVATION_TOO_LARGE = "ActivationTooLarge"
+    CUDA_GRAPHS_TOO_LARGE = "CUDAGraphsTooLarge"
+    KV_CACHE_TOO_SMALL = "KVCacheTooSmall"
+    CONTEXT_TOO_LONG = "ContextTooLong"
+    HOST_TOO_SMALL = "HostTooSmall"
+    OUT_OF_MEMORY = "OutOfMemory"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_FAILED = "ContainerFailed"
+    PROBE_FAILED = "ProbeFailed"
+    POD_REJECTED = "PodRejected"
+    FORBIDDEN = "Forbidden"
+    REJECTED_BY_API_SERVER = "RejectedByAPIServer"
+    CATALOG_ROWS_INVALID = "CatalogRowsInvalid"
+    OPERATOR_ERROR = "OperatorError"
+
+
+@dataclass(frozen=True)
+class ReasonFacts:
+    """What a reason means and what a person does about it.
+
+    `stalled` tells whether the object waits for an edit or for other hardware (kstatus Failed)
+    instead of going on by itself (kstatus InProgress).
+    """
+
+    meaning: str
+    remedy: str
+    stalled: bool = False
+
+
+REASONS: Final[dict[Reason, ReasonFacts]] = {
+    Reason.SERVING: ReasonFacts("The URL answers.", "Nothing to do; send requests to status.url."),
+    Reason.STARTING: ReasonFacts(
+        "Pods load the model; none is ready yet.",
+        "Wait; plan.startupSeconds tells how long it may take.",
+    ),
+    Reason.PLANNING: ReasonFacts("The plan is being made.", "Wait a moment."),
+    Reason.ROLLING_OUT: ReasonFacts(
+        "Pods change to the new revision.", "Wait; the last good revision goes on serving."
+    ),
+    Reason.SCALED_TO_ZERO: ReasonFacts(
+        "Zero replicas are asked for.",
+        "Set spec.replicas, e.g. with `kubectl scale llama NAME --replicas=1`.",
+    ),
+    Reason.SUSPENDED: ReasonFacts("spec.suspend is true.", "Set spec.suspend to false."),
+    Reason.WAITING_FOR_GPUS: ReasonFacts(
+        "The plan fits this cluster, but its GPUs are busy.",
+        "Free GPUs, add nodes of an accepted product, or choose a lighter format.",
+    ),
+    Reason.WAITING_FOR_DELETION: ReasonFacts(
+        "Children of a deleted deployment of the same name are still there.",
+        "Wait for the garbage collector.",
+    ),
+    Reason.INVALID_SPEC: ReasonFacts(
+        "The spec breaks a rule.", "Edit the field that the message names.", stalled=True
+    ),
+    Reason.UNKNOWN_MODEL: ReasonFacts(
+        "The catalog has no such model or size.",
+        "Choose a row of `llama-operator models`, or add one by a ConfigMap.",
+        stalled=True,
+    ),
+    Reason.NOT_PUBLISHED: ReasonFacts(
+        "The model is not published in this format, quantization or on this hub.",
+        "Choose one that the message lists.",
+        stalled=True,
+    ),
+    Reason.MODEL_NOT_SERVABLE: ReasonFacts(
+        "The model does not generate text, so no engine here serves it.",
+        "Use a classifier server for it.",
+        stalled=True,
+    ),
+    Reason.UNSUPPORTED_FORMAT: ReasonFacts(
+        "No engine of this operator loads the format.",
+        "Choose a format that the message lists.",
+        stalled=True,
+    ),
+    Reason.NAME_CONFLICT: ReasonFacts(
+        "An object of a child's name belongs to somebody else.",
+        "Rename the deployment or remove that object.",
+        stalled=True,
+    ),
+    Reason.NO_GPUS: ReasonFacts(
+        "No ready node offers GPUs with known memory.",
+        "Add GPU nodes with a device plugin and GPU Feature Discovery.",
+        stalled=True,
+    ),
+    Reason.GPU_NOT_IN_CLUSTER: ReasonFacts(
+        "No node has a GPU of the kinds that spec.hardware lists.",
+        "List a product that `kubectl get nodes -L nvidia.com/gpu.product` shows.",
+        stalled=True,
+    ),
+    Reason.UNSUPPORTED_GPU: ReasonFacts(
+        "The GPU's compute capability is too low for the engine or the quantization.",
+        "Choose another format or GPU.",
+        stalled=True,
+    ),
+    Reason.TENSOR_PARALLEL_SIZE: ReasonFacts(
+        "The model cannot be divided over so many GPUs.",
+        "Choose a count that the message lists.",
+        stalled=True,
+    ),
+    Reason.TOO_FEW_GPUS: ReasonFacts(
+        "No node has as many GPUs as a replica needs.",
+        "Lower hardware[].count or add larger nodes.",
+        stalled=True,
+    ),
+    Reason.WEIGHTS_TOO_LARGE: ReasonFacts(
+        "The weights alone exceed the memory of any GPUs here.",
+        "Choose one of the alternatives in status.recommendation.",
+        stalled=True,
+    ),
+    Reason.ACTIVATION_TOO_LARGE: ReasonFacts(
+        "Weights and activations leave no room for a KV cache.",
+        "Lower memory.maxNumBatchedTokens or maxNumSeqs, or choose an alternative.",
+        stalled=True,
+    ),
+    Reason.CUDA_GRAPHS_TOO_LARGE: ReasonFacts(
+        "CUDA graphs take the room that the KV cache needs.",
+        "Set memory.cudaGraphs to Disabled, or choose an alternative.",
+        stalled=True,
+    ),
+    Reason.KV_CACHE_TOO_SMALL: ReasonFacts(
+        "The KV cache cannot hold the requests asked for.",
+        "Lower context.maxModelLen or context.concurrency, or choose an alternative.",
+        stalled=True,
+    ),
+    Reason.CONTEXT_TOO_LONG: ReasonFacts(
+        "context.maxModelLen exceeds what the model was made for.",
+        "Lower it to the model's own context.",
+        stalled=True,
+    ),
+    Reason.HOST_TOO_SMALL: ReasonFacts(
+        "Nodes with these GPUs lack CPU, memory or disk.",
+        "Use nodes with more of what the message names.",
+        stalled=True,
+    ),
+    Reason.OUT_OF_MEMORY: ReasonFacts(
+        "The engine ran out of memory.",
+        "Lower context.maxModelLen or memory.utilizationPercent; see docs/how-to/troubleshoot.md.",
+    ),
+    Reason.IMAGE_PULL_FAILED: ReasonFacts(
+        "The engine's image cannot be pulled.", "Check spec.engine.image and pull secrets."
+    ),
+    Reason.CONTAINER_FAILED: ReasonFacts(
+        "The engine exits.", "Read the message and `kubectl logs` of the pod."
+    ),
+    Reason.PROBE_FAILED: ReasonFacts(
+        "The engine runs but does not answer its probe.", "Read `kubectl logs` of the pod."
+    ),
+    Reason.POD_REJECTED: ReasonFacts(
+        "The API server refuses the pods: quota, limits or pod security.",
+        "Raise the quota or change the policy that the message names.",
+    ),
+    Reason.FORBIDDEN: ReasonFacts(
+        "The operator lacks a right.", "Grant the verb and resource that the message names."
+    ),
+    Reason.REJECTED_BY_API_SERVER: ReasonFacts(
+        "The API server refuses a child.",
+        "Read the message; a policy of the cluster may forbid it.",
+        stalled=True,
+    ),
+    Reason.CATALOG_ROWS_INVALID: ReasonFacts(
+        "A row of a user's catalog ConfigMap is wrong and ignored.",
+        "Mend the row that the message names.",
+    ),
+    Reason.OPERATOR_ERROR: ReasonFacts(
+        "The operator met a bug; it goes on trying.",
+        "Report the operator's log lines for this deployment.",
+    ),
+}

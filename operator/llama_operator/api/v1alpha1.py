@@ -1,0 +1,323 @@
+"""LlamaDeployment v1alpha1: what a user writes. The CRD is generated from these models."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from llama_operator.api.cel import Rule, ruled
+from llama_operator.api.fields import (
+    EnvironmentName,
+    GpuProduct,
+    ImageReference,
+    ModelName,
+    ModelSize,
+    ObjectName,
+    PrintableText,
+    QuantizationName,
+    SecretKey,
+    ServedModelName,
+)
+from llama_operator.api.model import ApiModel
+from llama_operator.api.plan import CudaGraphs
+
+GROUP: Final = "llama-operator.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "LlamaDeployment"
+PLURAL: Final = "llamadeployments"
+SHORT_NAME: Final = "llama"
+CATEGORY: Final = "llm"
+MODEL_TOKENS_LIMIT: Final = 10_485_760
+"""Longest context of any published model, in tokens."""
+
+
+class ModelFormat(StrEnum):
+    """Formats, in the words of the model catalogs."""
+
+    AUTO = "Auto"
+    PYTORCH = "pytorch"
+    FP8 = "fp8"
+    AWQ = "awq"
+    GPTQ = "gptq"
+    GGUF = "ggufv2"
+    MLX = "mlx"
+
+
+class Hub(StrEnum):
+    """Where model files come from."""
+
+    HUGGING_FACE = "HuggingFace"
+    MODEL_SCOPE = "ModelScope"
+
+
+class EngineType(StrEnum):
+    """Serving engines."""
+
+    AUTO = "Auto"
+    VLLM = "vLLM"
+
+
+class KvCacheDType(StrEnum):
+    """Data types of the KV cache."""
+
+    AUTO = "Auto"
+    FP8 = "fp8"
+
+
+RESERVED_ARGUMENTS: Final = {
+    "--model": "spec.model",
+    "--served-model-name": "spec.servedModelNames",
+    "--tensor-parallel-size": "spec.hardware[].count",
+    "-tp": "spec.hardware[].count",
+    "--pipeline-parallel-size": "spec.hardware[].count",
+    "-pp": "spec.hardware[].count",
+    "--max-model-len": "spec.context.maxModelLen",
+    "--max-num-seqs": "spec.memory.maxNumSeqs",
+    "--max-num-batched-tokens": "spec.memory.maxNumBatchedTokens",
+    "--gpu-memory-utilization": "spec.memory.utilizationPercent",
+    "--kv-cache-dtype": "spec.memory.kvCacheDType",
+    "--enforce-eager": "spec.memory.cudaGraphs",
+    "--host": "no field: the Service needs 0.0.0.0",
+    "--port": "no field: the Service needs 8000",
+    "--uds": "no field: the Service needs a port",
+    "--hf-token": "spec.tokenSecretRef",
+    "--shutdown-timeout": "no field: it follows from the grace period",
+}
+"""Arguments that the plan decides, and the field that changes each."""
+
+RESERVED_ENVIRONMENT: Final = (
+    "HF_HOME",
+    "HF_TOKEN",
+    "HOME",
+    "USER",
+    "TMPDIR",
+    "VLLM_CACHE_ROOT",
+    "VLLM_ENGINE_READY_TIMEOUT_S",
+    "VLLM_PORT",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+"""Environment that the operator sets itself, or that would bypass the device plugin."""
+
+
+def _is_reserved(argument: str) -> bool:
+    return argument.split("=", 1)[0].replace("_", "-") in RESERVED_ARGUMENTS
+
+
+ExtraArgument = Annotated[
+    PrintableText,
+    ruled(
+        Rule(
+            expression=(
+                f"!(self.split('=')[0].replace('_', '-') in {sorted(RESERVED_ARGUMENTS)!r})"
+            ),
+            message=(
+                "the plan decides this argument; use spec.context, spec.memory, spec.hardware, "
+                "spec.servedModelNames or spec.tokenSecretRef instead"
+            ),
+            holds=lambda value: not _is_reserved(value),
+        )
+    ),
+]
+
+
+class SecretKeyRef(ApiModel):
+    """A key of a Secret in the namespace of the deployment. Mounted into pods, never read."""
+
+    name: ObjectName = Field(description="Name of the Secret, e.g. hf-token.")
+    key: SecretKey = Field(default="token", description="Key inside the Secret, e.g. token.")
+
+
+class EnvironmentVariable(ApiModel):
+    """One environment variable of the engine's container."""
+
+    name: EnvironmentName = Field(description="Name, e.g. NCCL_DEBUG.")
+    value: PrintableText = Field(default="", description="Value, e.g. WARN.")
+
+    rules = (
+        Rule(
+            expression=f"!(self.name in {sorted(RESERVED_ENVIRONMENT)!r})",
+            message=(
+                "the operator sets this variable itself; remove it "
+                "(for HF_TOKEN write spec.tokenSecretRef)"
+            ),
+            holds=lambda variable: variable.name not in RESERVED_ENVIRONMENT,
+        ),
+    )
+
+
+class EngineSpec(ApiModel):
+    """The serving engine and what is handed to it unchanged."""
+
+    type: EngineType = Field(
+        default=EngineType.AUTO,
+        description="Engine, e.g. vLLM. Auto takes the best one for format and GPU.",
+    )
+    image: ImageReference | None = Field(
+        default=None,
+        description="Container image instead of the engine's default, "
+        "e.g. registry.example.com/vllm-openai:v0.33.0.",
+    )
+    extra_args: list[ExtraArgument] = Field(
+        default=[],
+        max_length=64,
+        description="Arguments appended to the engine's command line, one word an item, "
+        "e.g. --enable-prefix-caching.",
+    )
+    env: list[EnvironmentVariable] = Field(
+        default=[],
+        max_length=64,
+        description="Environment of the engine's container, e.g. NCCL_DEBUG=WARN.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
+    )
+
+
+class ContextSpec(ApiModel):
+    """How long requests may be and how many of the longest one replica must hold."""
+
+    max_model_len: Annotated[int, Field(ge=16, le=MODEL_TOKENS_LIMIT)] | None = Field(
+        default=None,
+        description="Longest request (prompt and answer) in tokens, e.g. 32768. "
+        "Unset: the longest that fits, up to the model's own.",
+    )
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=2,
+        description="Requests of the longest length that one replica holds at once, e.g. 2.",
+    )
+
+
+class MemorySpec(ApiModel):
+    """How the engine divides GPU memory. Everything unset is planned."""
+
+    utilization_percent: Annotated[int, Field(ge=50, le=98)] | None = Field(
+        default=None,
+        description="Share of GPU memory that the engine may use, in percent, e.g. 90.",
+    )
+    kv_cache_d_type: KvCacheDType = Field(
+        default=KvCacheDType.AUTO,
+        alias="kvCacheDType",
+        description="Data type of the KV cache, e.g. fp8, which doubles the tokens. "
+        "Auto keeps the model's own.",
+    )
+    max_num_seqs: Annotated[int, Field(ge=1, le=65536)] | None = Field(
+        default=None,
+        description="Sequences that run at the same time, e.g. 256. Unset: the engine's own.",
+    )
+    max_num_batched_tokens: Annotated[int, Field(ge=16, le=1_048_576)] | None = Field(
+        default=None,
+        description="Tokens of one engine step, e.g. 8192. Unset: the engine's own.",
+    )
+    cuda_graphs: CudaGraphs = Field(
+        default=CudaGraphs.ENABLED,
+        description="Whether CUDA graphs are captured, e.g. Disabled to save memory.",
+    )
+
+    rules = (
+        Rule(
+            expression=(
+                "!has(self.maxNumSeqs) || !has(self.maxNumBatchedTokens) || "
+                "self.maxNumBatchedTokens >= self.maxNumSeqs"
+            ),
+            message="maxNumBatchedTokens must be at least maxNumSeqs: a step feeds every sequence "
+            "one token",
+            holds=lambda memory: (
+                memory.max_num_seqs is None
+                or memory.max_num_batched_tokens is None
+                or memory.max_num_batched_tokens >= memory.max_num_seqs
+            ),
+        ),
+    )
+
+
+class HardwareSpec(ApiModel):
+    """One accepted kind of GPU. The list is in order of preference."""
+
+    gpu: GpuProduct = Field(
+        description="GPU product as the node label gives it, e.g. NVIDIA-A100-SXM4-80GB."
+    )
+    count: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        default=None,
+        description="GPUs of one replica, which is the tensor parallel size, e.g. 4. "
+        "Unset: the fewest that fit.",
+    )
+
+    rules = (
+        Rule(
+            expression="!has(self.count) || self.count in [1, 2, 4, 8, 16]",
+            message="count must be 1, 2, 4, 8 or 16: attention heads are divided evenly",
+            holds=lambda hardware: hardware.count in (None, 1, 2, 4, 8, 16),
+        ),
+    )
+
+
+class LlamaDeploymentSpec(ApiModel):
+    """What to serve. Only `size` has no default."""
+
+    model: ModelName = Field(
+        default="llama-3.1-instruct",
+        description="Name of a model in the catalog, e.g. llama-3.1-instruct.",
+    )
+    size: ModelSize | None = Field(
+        default=None,
+        description="Size of the model, e.g. 70b. Required with a catalog model.",
+    )
+    format: ModelFormat = Field(
+        default=ModelFormat.AUTO,
+        description="Format of the weights, e.g. awq. Auto takes the best published one for the "
+        "GPUs of the cluster; set it in production.",
+    )
+    quantization: QuantizationName | None = Field(
+        default=None,
+        description="Quantization as the catalog spells it, e.g. Int4; case does not matter. "
+        "Unset: the format's only or recommended one.",
+    )
+    hub: Hub = Field(
+        default=Hub.HUGGING_FACE,
+        description="Hub that serves the files, e.g. ModelScope.",
+    )
+    token_secret_ref: SecretKeyRef | None = Field(
+        default=None,
+        description="Secret with the hub token for gated models, e.g. name hf-token, key token.",
+    )
+    engine: EngineSpec = Field(default=EngineSpec(), description="Serving engine, e.g. type vLLM.")
+    context: ContextSpec = Field(
+        default=ContextSpec(), description="Length and number of requests, e.g. maxModelLen 32768."
+    )
+    memory: MemorySpec = Field(
+        default=MemorySpec(), description="Division of GPU memory, e.g. utilizationPercent 90."
+    )
+    hardware: list[HardwareSpec] = Field(
+        default=[],
+        max_length=8,
+        description="Accepted GPUs in order of preference, e.g. gpu NVIDIA-L40S. "
+        "Empty: any GPU of the cluster.",
+    )
+    served_model_names: list[ServedModelName] = Field(
+        default=[],
+        max_length=16,
+        description="Names that clients send as `model`, e.g. llama-70b. "
+        "Empty: the name of the deployment.",
+    )
+    replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=1, description="Serving copies of the model, e.g. 2."
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Stop serving and release the GPUs, keeping the plan, e.g. true.",
+    )
+
+    rules = (
+        Rule(
+            expression="has(self.size)",
+            message="size is required with a catalog model; write for example size: 70b",
+            holds=lambda spec: spec.size is not None,
+        ),
+        Rule(
+            expression="!has(self.quantization) || self.format != 'Auto'",
+            message="quantization needs a format beside it; write for example format: awq",
+            holds=lambda spec: spec.quantization is None or spec.format != ModelFormat.AUTO,
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Tables of models, publications, GPUs, schemes and engine versions, with typed readers."""

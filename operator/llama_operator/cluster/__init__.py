@@ -1,0 +1,1 @@
+"""The cluster: requests, watches, projected nodes, applying."""

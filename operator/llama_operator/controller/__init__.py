@@ -1,0 +1,1 @@
+"""The operator process: handlers, queue, leadership, metrics, health, logs."""

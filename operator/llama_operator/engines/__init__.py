@@ -1,0 +1,1 @@
+"""Serving engines: arguments, environment, probes, graceful end."""

@@ -1,0 +1,60 @@
+"""Errors that callers may act on.
+
+    LlamaOperatorError
+    ├── SpecError              the user must change the spec; a retry cannot help
+    │   └── NameConflictError  an object of a child's name belongs to somebody else
+    ├── CatalogError           a table row cannot be read
+    ├── InputError             a file or argument given to the command line is wrong
+    └── RenderError            a template made something that its API model refuses: a bug
+
+Capacity is no error: planning returns a `Refusal` with the reason and what would fit instead.
+"""
+
+
+class LlamaOperatorError(Exception):
+    """Base of every error of this package."""
+
+    reason = "InternalError"
+
+
+class SpecError(LlamaOperatorError):
+    """The user must change the spec; retrying cannot help.
+
+    Args:
+        field: path of the field, e.g. `spec.quantization`.
+        message: what is wrong and what is allowed.
+        reason: the condition reason; `InvalidSpec` unless a narrower one fits.
+    """
+
+    reason = "InvalidSpec"
+
+    def __init__(self, field: str, message: str, *, reason: str | None = None) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+        if reason is not None:
+            self.reason = reason
+
+
+class NameConflictError(SpecError):
+    """An object of a child's name exists and is not ours."""
+
+    reason = "NameConflict"
+
+
+class CatalogError(LlamaOperatorError):
+    """A row of a table cannot be read; names the table, the row and the column."""
+
+    reason = "InvalidCatalogRow"
+
+
+class InputError(LlamaOperatorError):
+    """A file or an argument of the command line is wrong; names it and what is allowed."""
+
+    reason = "InvalidInput"
+
+
+class RenderError(LlamaOperatorError):
+    """A rendered object is refused by its API model."""
+
+    reason = "RenderFailed"

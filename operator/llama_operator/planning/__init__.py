@@ -1,0 +1,1 @@
+"""From spec, catalog and inventory to a plan or a refusal. Pure."""

@@ -1,0 +1,41 @@
+"""GPUs of a cluster as planning sees them: plain values, projected from nodes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node that offers GPUs.
+
+    `gpus` is allocatable; `gpu_memory_mib` the label's figure, None when missing or garbage;
+    `compute_capability` (major, minor) or None; `replicas` above 1 is time-slicing or MPS;
+    `usable` is false while the node is not ready, cordoned or tainted beyond the GPU taints.
+    `memory_bytes`, `disk_bytes` (ephemeral storage) and `cpu_millicores` are allocatable.
+    """
+
+    name: str
+    product: str
+    resource: str
+    label: str
+    gpus: int
+    gpu_memory_mib: int | None
+    compute_capability: tuple[int, int] | None
+    replicas: int
+    cpu_millicores: int
+    memory_bytes: int
+    disk_bytes: int
+    usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All GPU nodes, and the GPUs that are taken.
+
+    `held` counts GPUs of bound pods by node name. `reserved` counts GPUs of plans whose pods are
+    not bound yet: (accepted products, GPUs of one replica, replicas).
+    """
+
+    nodes: tuple[NodeFacts, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
+    reserved: tuple[tuple[tuple[str, ...], int, int], ...] = ()

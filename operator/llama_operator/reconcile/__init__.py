@@ -1,0 +1,1 @@
+"""Decisions: desired against observed, to actions and a status. Pure."""

@@ -1,0 +1,1 @@
+"""From a plan to checked Kubernetes objects. Pure: same input, same bytes."""

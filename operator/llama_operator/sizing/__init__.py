@@ -1,0 +1,1 @@
+"""Bytes of one placement: weights, KV cache, activations, graphs, overhead, host."""

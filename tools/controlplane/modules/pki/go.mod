@@ -1,0 +1,3 @@
+module llama-operator.io/tools/pki
+
+go 1.26.0
