@@ -1,0 +1,75 @@
+"""Finding and ending exactly the processes of one run folder.
+
+Every process of a control plane carries the path of its run folder in its environment. Reading
+that from /proc finds all of them and no others, also when whoever started them is gone: there is
+no list of process ids that could be out of date or point to a reused id.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+MARKER = "LLAMA_OPERATOR_CONTROLPLANE"
+
+
+def marked() -> dict[Path, list[int]]:
+    """Process ids of all control planes of this user, by run folder."""
+    found: dict[Path, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            folder = _folder_of(int(entry.name))
+            if folder is not None:
+                found.setdefault(folder, []).append(int(entry.name))
+    return found
+
+
+def end(folder: Path, timeout: float = 10.0) -> list[int]:
+    """Kill every process of a run folder and wait until they are gone.
+
+    Returns:
+        The ids of the processes that were killed.
+
+    Raises:
+        TimeoutError: some were still there after `timeout` seconds.
+    """
+    killed: set[int] = set()
+    deadline = time.monotonic() + timeout
+    while pids := marked().get(folder, []):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"processes {pids} of {folder} do not end")
+        for pid in pids:
+            if _kill(pid, folder):
+                killed.add(pid)
+        time.sleep(0.01)
+    return sorted(killed)
+
+
+def _folder_of(pid: int) -> Path | None:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:  # ended meanwhile, or another user's
+        return None
+    for variable in environment.split(b"\0"):
+        name, _, value = variable.partition(b"=")
+        if name == MARKER.encode():
+            return Path(os.fsdecode(value))
+    return None
+
+
+def _kill(pid: int, folder: Path) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # The handle stays with this process even when the id is reused, so what is checked here
+        # is what gets the signal.
+        if _folder_of(pid) != folder:
+            return False
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True

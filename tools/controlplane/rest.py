@@ -1,0 +1,97 @@
+"""A small HTTPS client for the API server: for polling, where kubectl is too slow."""
+
+import http.client
+import json
+import ssl
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from controlplane.errors import ApiError
+
+
+class ApiClient:
+    """Requests to one API server over one connection; not for use by several threads at once.
+
+    Args:
+        server: such as https://127.0.0.1:6443.
+        ca_file: certificate of the authority that signed the server's.
+        token: bearer token of the user.
+        timeout: seconds for one request.
+    """
+
+    def __init__(self, server: str, ca_file: Path, token: str, timeout: float = 30.0) -> None:
+        address = urlsplit(server)
+        assert address.hostname is not None
+        self._token = token
+        self._connection = http.client.HTTPSConnection(
+            address.hostname,
+            address.port,
+            timeout=timeout,
+            context=ssl.create_default_context(cafile=str(ca_file)),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON of any kind
+        """Read an object or a list."""
+        return self.request("GET", path)
+
+    def create(self, path: str, body: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON of any kind
+        """Create an object in a collection."""
+        return self.request("POST", path, body)
+
+    def delete(self, path: str) -> Any:  # noqa: ANN401 - JSON of any kind
+        """Delete an object."""
+        return self.request("DELETE", path)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Any:  # noqa: ANN401 - JSON of any kind
+        """Send one request and give its parsed JSON answer, or its text where it is not JSON.
+
+        Raises:
+            ApiError: an HTTP error, with its code; or no answer, with code 0.
+        """
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content = None
+        if body is not None:
+            content = json.dumps(body)
+            headers["Content-Type"] = content_type
+        try:
+            self._connection.request(method, path, content, headers)
+            response = self._connection.getresponse()
+            text = response.read().decode()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()  # the next request opens a new one
+            raise ApiError(f"{method} {path}: {error or type(error).__name__}") from error
+        answer = _parse(text)
+        if response.status >= 400:
+            reason = answer.get("message", text) if isinstance(answer, dict) else text
+            raise ApiError(f"{method} {path}: {response.status} {reason}", response.status)
+        return answer
+
+    def close(self) -> None:
+        """Close the connection; a later request would open a new one."""
+        self._connection.close()
+
+
+def _parse(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
