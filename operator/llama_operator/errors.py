@@ -5,6 +5,9 @@
     │   └── NameConflictError  an object of a child's name belongs to somebody else
     ├── CatalogError           a table row cannot be read
     ├── InputError             a file or argument given to the command line is wrong
+    ├── SizingError            the memory model has no rule for it
+    │   ├── UnsupportedSchemeError        no bytes are known for the quantization scheme
+    │   └── UnsupportedArchitectureError  no formulas are known for the kind of model
     └── RenderError            a template made something that its API model refuses: a bug
 
 Capacity is no error: planning returns a `Refusal` with the reason and what would fit instead.
@@ -52,6 +55,22 @@ class InputError(LlamaOperatorError):
     """A file or an argument of the command line is wrong; names it and what is allowed."""
 
     reason = "InvalidInput"
+
+
+class SizingError(LlamaOperatorError):
+    """The memory model has no rule for what is asked; names what is supported."""
+
+    reason = "UnsupportedFormat"
+
+
+class UnsupportedSchemeError(SizingError):
+    """The bytes of this quantization scheme are not known."""
+
+
+class UnsupportedArchitectureError(SizingError):
+    """The formulas do not describe this kind of model."""
+
+    reason = "ModelNotServable"
 
 
 class RenderError(LlamaOperatorError):

@@ -21,26 +21,38 @@ class Rule:
         expression: CEL over `self`, within the API server's cost limit.
         message: what to write instead; the API server prefixes the field's path.
         holds: the same rule in Python over the validated value (a scalar or an API model).
+        field: path below `self` of the field that a refusal names, in the form of CEL's
+            fieldPath, e.g. `.size`; empty when the rule stands on that field itself.
     """
 
     expression: str
     message: str
     holds: Callable[[Any], bool]
+    field: str = ""
 
     def as_schema(self) -> dict[str, str]:
         """The entry of `x-kubernetes-validations`."""
-        return {"rule": self.expression, "message": self.message}
+        schema = {"rule": self.expression, "message": self.message}
+        return schema | ({"fieldPath": self.field} if self.field else {})
+
+
+class RuleError(ValueError):
+    """A rule does not hold; `field` is the rule's."""
+
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule.message)
+        self.field = rule.field
 
 
 def enforce(rules: tuple[Rule, ...], value: Any) -> None:  # noqa: ANN401 - any validated value
     """Check a value against rules.
 
     Raises:
-        ValueError: the message of the first rule that does not hold.
+        RuleError: the first rule that does not hold.
     """
     for rule in rules:
         if not rule.holds(value):
-            raise ValueError(rule.message)
+            raise RuleError(rule)
 
 
 @dataclass(frozen=True)
@@ -63,9 +75,13 @@ class Ruled:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Write the rules into the JSON schema."""
+        """Write the rules into the JSON schema, after those of the type itself."""
         result = handler(schema)
-        result["x-kubernetes-validations"] = [rule.as_schema() for rule in self.rules]
+        inherited = result.get("x-kubernetes-validations", [])
+        result["x-kubernetes-validations"] = [
+            *inherited,
+            *(rule.as_schema() for rule in self.rules),
+        ]
         return result
 
 

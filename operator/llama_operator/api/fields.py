@@ -1,9 +1,12 @@
 """Types of single fields with their bounds, and the rules that explain a refusal."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from llama_operator.api.cel import Rule, ruled
 
@@ -21,9 +24,45 @@ def text_rule(pattern: str, message: str) -> Rule:
     )
 
 
+@dataclass(frozen=True)
+class KeyedBy:
+    """Annotation of a list of objects that one of their fields tells apart."""
+
+    field: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Refuse a list in which two objects have the same key."""
+
+        def check(items: list[BaseModel]) -> list[BaseModel]:
+            keys = [getattr(item, self.field) for item in items]
+            for index, key in enumerate(keys):
+                if key in keys[:index]:
+                    msg = f"{self.field} {key} stands twice in the list; write it once"
+                    raise ValueError(msg)
+            return items
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Tell the API server, which then refuses and merges by this key."""
+        result = handler(schema)
+        result["x-kubernetes-list-type"] = "map"
+        result["x-kubernetes-list-map-keys"] = [self.field]
+        return result
+
+
+def keyed_by(field: str) -> KeyedBy:
+    """Annotation of a list whose objects differ in this field."""
+    return KeyedBy(field)
+
+
 ModelName = Annotated[
     str,
-    Field(min_length=1, max_length=63),
+    Field(max_length=63),
     ruled(
         text_rule(
             "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
@@ -34,7 +73,7 @@ ModelName = Annotated[
 ]
 ModelSize = Annotated[
     str,
-    Field(min_length=1, max_length=8),
+    Field(max_length=32),
     ruled(
         text_rule(
             "^[0-9]{1,4}([.][0-9])?[bm]$",
@@ -44,7 +83,7 @@ ModelSize = Annotated[
 ]
 QuantizationName = Annotated[
     str,
-    Field(min_length=1, max_length=32),
+    Field(max_length=32),
     ruled(
         text_rule(
             "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
@@ -54,37 +93,41 @@ QuantizationName = Annotated[
 ]
 ObjectName = Annotated[
     str,
-    Field(min_length=1, max_length=253),
+    Field(max_length=253),
     ruled(
         text_rule(
-            "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
             "write the name of a Kubernetes object: lower-case letters, digits, dots and dashes",
         )
     ),
 ]
 SecretKey = Annotated[
     str,
-    Field(min_length=1, max_length=253),
+    Field(max_length=253),
     ruled(
         text_rule(
-            "^[-._a-zA-Z0-9]+$",
-            "write a key of the Secret: letters, digits, dots, dashes and underscores",
+            "^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
+            "write a key of the Secret: letters, digits, dots, dashes and underscores, "
+            "not beginning with two dots",
         )
     ),
 ]
 ImageReference = Annotated[
     str,
-    Field(min_length=1, max_length=512),
+    Field(max_length=512),
     ruled(
         text_rule(
-            "^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*$",
+            # host with port, path, then a tag, a digest or both
+            "^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*"
+            "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+            "@sha256:[0-9a-f]{64})$",
             "write an image with its tag or digest, such as vllm/vllm-openai:v0.33.0",
         )
     ),
 ]
 ServedModelName = Annotated[
     str,
-    Field(min_length=1, max_length=128),
+    Field(max_length=128),
     ruled(
         text_rule(
             "^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
@@ -95,7 +138,7 @@ ServedModelName = Annotated[
 ]
 EnvironmentName = Annotated[
     str,
-    Field(min_length=1, max_length=128),
+    Field(max_length=128),
     ruled(
         text_rule(
             "^[A-Za-z_][A-Za-z0-9_]*$",
@@ -116,7 +159,7 @@ PrintableText = Annotated[
 ]
 GpuProduct = Annotated[
     str,
-    Field(min_length=1, max_length=63),
+    Field(max_length=63),
     ruled(
         text_rule(
             "^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",

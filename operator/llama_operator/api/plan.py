@@ -62,7 +62,8 @@ class GpuChoice(ApiModel):
         description="Node label that carries the product, e.g. nvidia.com/gpu.product."
     )
     accepted_products: list[ShortText] = Field(
-        description="Products on which this very plan fits, sorted; pods require one of them.",
+        description="Products on which this very plan fits, sorted; pods require one of them, "
+        "e.g. NVIDIA-A100-SXM4-80GB.",
         max_length=32,
     )
 
@@ -101,11 +102,18 @@ class Plan(ApiModel):
     gpus: ShortText = Field(
         description="GPUs of one replica for people, e.g. 1x NVIDIA-A100-SXM4-80GB."
     )
-    gpu: GpuChoice = Field(description="GPUs of one replica.")
+    gpu: GpuChoice = Field(
+        description="GPUs of one replica, e.g. product NVIDIA-A100-SXM4-80GB, count 1."
+    )
     tensor_parallel_size: Count = Field(description="GPUs that one layer is split over, e.g. 4.")
     pipeline_parallel_size: Count = Field(description="Stages the layers are split over, e.g. 1.")
     dtype: ShortText = Field(description="Compute dtype, e.g. bfloat16.")
     kv_cache_dtype: ShortText = Field(description="KV-cache dtype as the engine's flag, e.g. auto.")
+    tool_call_parser: ShortText = Field(
+        default="",
+        description="Parser of tool calls as the engine names it, e.g. llama3_json; "
+        "empty when the model calls no tools.",
+    )
     max_model_len: Count = Field(description="Longest request in tokens, e.g. 32768.")
     concurrency: Count = Field(
         description="Requests of the longest length that one replica was asked to hold, e.g. 2."
@@ -122,8 +130,12 @@ class Plan(ApiModel):
     max_concurrency: Count = Field(
         description="Requests of the longest length that fit at once, rounded down, e.g. 3."
     )
-    memory_per_gpu: MemoryPerGpu = Field(description="Where each byte of one GPU goes.")
-    host: HostResources = Field(description="What a pod asks of its node besides GPUs.")
+    memory_per_gpu: MemoryPerGpu = Field(
+        description="Where each byte of one GPU goes, e.g. weightsBytes 39901470720."
+    )
+    host: HostResources = Field(
+        description="What a pod asks of its node besides GPUs, e.g. cpuMillicores 3000."
+    )
     startup_seconds: Count = Field(
         description="Time that a replica may take to start, in seconds, e.g. 1800."
     )
@@ -131,6 +143,7 @@ class Plan(ApiModel):
         description="The plan in one sentence, e.g. 1x A100: weights 37.16 GiB, KV cache 33.0 GiB."
     )
     reasons: list[Annotated[str, Field(max_length=512)]] = Field(
-        description="Why this engine, GPU, tensor parallel size and context, a sentence each.",
+        description="Why this engine, GPU, tensor parallel size and context, a sentence each, "
+        "e.g. 1 GPU: the fewest that fit.",
         max_length=16,
     )

@@ -10,7 +10,6 @@ class Reason(StrEnum):
 
     SERVING = "Serving"
     STARTING = "Starting"
-    PLANNING = "Planning"
     ROLLING_OUT = "RollingOut"
     SCALED_TO_ZERO = "ScaledToZero"
     SUSPENDED = "Suspended"
@@ -36,8 +35,6 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_FAILED = "ContainerFailed"
-    PROBE_FAILED = "ProbeFailed"
-    POD_REJECTED = "PodRejected"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
     CATALOG_ROWS_INVALID = "CatalogRowsInvalid"
@@ -63,7 +60,6 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Pods load the model; none is ready yet.",
         "Wait; plan.startupSeconds tells how long it may take.",
     ),
-    Reason.PLANNING: ReasonFacts("The plan is being made.", "Wait a moment."),
     Reason.ROLLING_OUT: ReasonFacts(
         "Pods change to the new revision.", "Wait; the last good revision goes on serving."
     ),
@@ -172,13 +168,6 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."
-    ),
-    Reason.PROBE_FAILED: ReasonFacts(
-        "The engine runs but does not answer its probe.", "Read `kubectl logs` of the pod."
-    ),
-    Reason.POD_REJECTED: ReasonFacts(
-        "The API server refuses the pods: quota, limits or pod security.",
-        "Raise the quota or change the policy that the message names.",
     ),
     Reason.FORBIDDEN: ReasonFacts(
         "The operator lacks a right.", "Grant the verb and resource that the message names."

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from llama_operator.api.model import ApiModel
-from llama_operator.api.plan import Plan
+from llama_operator.api.plan import Count, Plan
 
 Generation = Annotated[int, Field(ge=-1, le=2**53 - 1)]
 
@@ -64,12 +64,14 @@ class Recommendation(ApiModel):
         description="The recommendation in a sentence, e.g. an edit adopts the new rendering."
     )
     alternatives: list[Alternative] = Field(
-        default=[], max_length=5, description="What would fit instead, cheapest change first."
+        default=[],
+        max_length=5,
+        description="What would fit instead, cheapest change first, e.g. format awq.",
     )
 
 
 class LlamaDeploymentStatus(ApiModel):
-    """What the operator observed."""
+    """What the operator observed, e.g. url and plan."""
 
     observed_generation: Generation = Field(
         default=-1, description="Generation of the spec last acted on, e.g. 3; -1 before that."
@@ -77,7 +79,7 @@ class LlamaDeploymentStatus(ApiModel):
     conditions: list[Condition] = Field(
         default=[],
         max_length=16,
-        description="Ready, and Reconciling, Stalled and others only while true.",
+        description="Ready, and others only while true, e.g. Reconciling or Stalled.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
@@ -85,7 +87,8 @@ class LlamaDeploymentStatus(ApiModel):
     )
     plan: Plan | None = Field(
         default=None,
-        description="The plan of what runs: GPUs, context and where each byte goes.",
+        description="The plan of what runs: GPUs, context and where each byte goes, "
+        "e.g. gpus 1x NVIDIA-A100-SXM4-80GB.",
         json_schema_extra={"x-kubernetes-map-type": "atomic"},
     )
     recommendation: Recommendation | None = Field(
@@ -93,14 +96,12 @@ class LlamaDeploymentStatus(ApiModel):
         description="What would fit, or what a new version would render, e.g. format awq.",
         json_schema_extra={"x-kubernetes-map-type": "atomic"},
     )
-    replicas: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Pods that exist, e.g. 2."
-    )
-    ready_replicas: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="Pods that answer, e.g. 1."
-    )
+    replicas: Count | None = Field(default=None, description="Pods that exist, e.g. 2.")
+    ready_replicas: Count | None = Field(default=None, description="Pods that answer, e.g. 1.")
     selector: Annotated[str, Field(max_length=512)] | None = Field(
-        default=None, description="Label selector of the pods, for autoscalers."
+        default=None,
+        description="Label selector of the pods, for autoscalers, "
+        "e.g. app.kubernetes.io/instance=llama-70b-awq.",
     )
     url: Annotated[str, Field(max_length=512)] | None = Field(
         default=None,

@@ -17,6 +17,7 @@ from llama_operator.api.fields import (
     QuantizationName,
     SecretKey,
     ServedModelName,
+    keyed_by,
 )
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import CudaGraphs
@@ -142,6 +143,7 @@ class EnvironmentVariable(ApiModel):
                 "(for HF_TOKEN write spec.tokenSecretRef)"
             ),
             holds=lambda variable: variable.name not in RESERVED_ENVIRONMENT,
+            field=".name",
         ),
     )
 
@@ -164,14 +166,10 @@ class EngineSpec(ApiModel):
         description="Arguments appended to the engine's command line, one word an item, "
         "e.g. --enable-prefix-caching.",
     )
-    env: list[EnvironmentVariable] = Field(
+    env: Annotated[list[EnvironmentVariable], keyed_by("name")] = Field(
         default=[],
         max_length=64,
         description="Environment of the engine's container, e.g. NCCL_DEBUG=WARN.",
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
-        },
     )
 
 
@@ -228,6 +226,7 @@ class MemorySpec(ApiModel):
                 or memory.max_num_batched_tokens is None
                 or memory.max_num_batched_tokens >= memory.max_num_seqs
             ),
+            field=".maxNumBatchedTokens",
         ),
     )
 
@@ -249,12 +248,13 @@ class HardwareSpec(ApiModel):
             expression="!has(self.count) || self.count in [1, 2, 4, 8, 16]",
             message="count must be 1, 2, 4, 8 or 16: attention heads are divided evenly",
             holds=lambda hardware: hardware.count in (None, 1, 2, 4, 8, 16),
+            field=".count",
         ),
     )
 
 
 class LlamaDeploymentSpec(ApiModel):
-    """What to serve. Only `size` has no default."""
+    """What to serve, e.g. size 70b and format awq. Only `size` has no default."""
 
     model: ModelName = Field(
         default="llama-3.1-instruct",
@@ -314,10 +314,12 @@ class LlamaDeploymentSpec(ApiModel):
             expression="has(self.size)",
             message="size is required with a catalog model; write for example size: 70b",
             holds=lambda spec: spec.size is not None,
+            field=".size",
         ),
         Rule(
             expression="!has(self.quantization) || self.format != 'Auto'",
             message="quantization needs a format beside it; write for example format: awq",
             holds=lambda spec: spec.quantization is None or spec.format != ModelFormat.AUTO,
+            field=".quantization",
         ),
     )

@@ -1,6 +1,7 @@
 """Row types of the tables: models, publications, GPUs, schemes and engine versions."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from llama_operator.units import Bytes
 
@@ -51,10 +52,13 @@ class Publication:
     """A model published in one format and quantization on one hub.
 
     `scheme` says how weights are stored (memory model, section 3). `files` is the file name
-    template with `{quantization}`, empty when the whole repository is loaded; `parts` counts split
-    files. `engines` are those that the publisher names. `quantize_at_load`: the repository holds
-    16-bit weights and the engine quantizes them. `recommended`: the one to take when only the
-    format is given. `auto_rank`: order among formats when the format is Auto, 0 is never.
+    template with `{quantization}`, and `{part}` and `{parts}` when split; empty when the whole
+    repository is loaded. `parts` counts split files. `engines` are those that the publisher names,
+    empty when none is named. `quantize_at_load`: the repository holds 16-bit weights and the engine
+    quantizes them. `recommended`: the one to take when only the format is given. `file_bytes`: size
+    of all parts, None when not published. `publisher_rank`: 1 is the repository to take when
+    several publish the same quantization on the same hub. `auto_rank`: order among formats when the
+    format is Auto, 1 is the best quality, 0 is never.
     """
 
     model: str
@@ -72,6 +76,20 @@ class Publication:
     recommended: bool
     file_bytes: int | None
     source: str
+    publisher_rank: int = 1
+    auto_rank: int = 0
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of the files inside the repository, in order; empty for a whole repository."""
+        if not self.files:
+            return ()
+        return tuple(
+            self.files.format(
+                quantization=self.quantization, part=f"{part:05d}", parts=f"{self.parts:05d}"
+            )
+            for part in range(1, self.parts + 1)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +99,8 @@ class Gpu:
     `label_bytes` is what the node label reports, `total_bytes` what a CUDA or HIP process sees,
     `reserved_at_start_bytes` what an idle card already holds when an engine starts.
     `compute_capability` is (major, minor); None for GPUs that are not NVIDIA's.
-    `nvlink_gb_per_second` is 0 without one. Bandwidth in bytes per second.
+    `nvlink_gb_per_second` is 0 without one, and the figure with a bridge where that is an option.
+    Bandwidth is in bytes per second, 0 when unknown.
     """
 
     product: str
@@ -103,7 +122,10 @@ class Scheme:
     """How weights of a quantization are stored (memory model, section 3).
 
     A linear layer `[out, in]` takes `bits_per_weight * in * out / 8` bytes, plus scales and zeros
-    as `family` says. `min_compute_capability` is for plain vLLM kernels of the scheme.
+    as `family` says. `group_size` is in weights; 0 means one scale per tensor, per output channel
+    or none, as `family` says; for GGUF it is the weights of one block, and `bits` the type's
+    nominal ones. `min_compute_capability` is for plain vLLM kernels of the scheme; None where no
+    CUDA kernel of vLLM's own loads it. `dtype` is the compute dtype of published checkpoints.
     """
 
     name: str
@@ -132,4 +154,61 @@ class EngineVersion:
     sampler_alpha: float
     min_compute_capability: tuple[int, int]
     measured: bool
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHost:
+    """What an engine's pod needs of its node besides GPUs and files.
+
+    A rank is one GPU worker process. `memory_bytes_*` leave out `/dev/shm`, whose pages are charged
+    to the pod as well.
+    """
+
+    engine: str
+    cpu_millicores_base: int
+    cpu_millicores_per_rank: int
+    memory_bytes_base: Bytes
+    memory_bytes_per_rank: Bytes
+    shm_bytes_one_rank: Bytes
+    shm_bytes_many_ranks: Bytes
+    source: str
+
+
+class BatchDefaults(NamedTuple):
+    """What an engine takes when the user sets neither: tokens of a step, and sequences."""
+
+    max_num_batched_tokens: int
+    max_num_seqs: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDefaultsRule:
+    """Batch defaults of a range of engine versions on GPUs of a size.
+
+    `min_version` is inclusive, `below_version` exclusive and empty without an end; both are
+    compared by their leading numbers. `min_gpu_bytes` is of the memory that a process sees;
+    `excluded_product` is a part of a product's name, empty to exclude none. The first rule that
+    matches counts.
+    """
+
+    engine: str
+    min_version: tuple[int, ...]
+    below_version: tuple[int, ...]
+    min_gpu_bytes: Bytes
+    excluded_product: str
+    defaults: BatchDefaults
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FormatRule:
+    """A format: which families of schemes it may hold, and its rank when the format is Auto.
+
+    `auto_rank` 1 is the best quality; 0 is never chosen.
+    """
+
+    name: str
+    families: tuple[str, ...]
+    auto_rank: int
     source: str

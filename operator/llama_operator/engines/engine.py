@@ -1,6 +1,6 @@
 """What every engine answers, as one interface."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +68,10 @@ class Engine(Protocol):
 
     def refusal(self, scheme: str, compute_capability: tuple[int, int] | None) -> str | None:
         """Why this engine cannot load the scheme on such a GPU; None when it can."""
+        ...
+
+    def tool_call_parser(self, abilities: Collection[str]) -> str:
+        """Parser of tool calls for a model with these abilities; empty when there is none."""
         ...
 
     def container(self, plan: Plan, deployment: LlamaDeployment) -> Container:

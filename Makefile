@@ -1,0 +1,67 @@
+# Everything a developer needs; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
+SOURCES := operator tools tests
+CLUSTER := PYTHONPATH=tools $(BIN)/python tools/controlplane
+
+.DEFAULT_GOAL := help
+.PHONY: help venv build demo demo-down test test-quick check format golden crds lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## virtual environment with pinned, hash-checked dependencies
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+build: venv ## find or build the control plane's programs (8 minutes the first time)
+	$(CLUSTER) build
+
+demo: build ## apply a LlamaDeployment to a real control plane and watch it; KEEP=1 leaves it running
+	PYTHONPATH=tools $(BIN)/python -m workstation.demo $(if $(KEEP),--keep)
+
+demo-down: venv ## take down what `make demo KEEP=1` left running
+	PYTHONPATH=tools $(BIN)/python -m workstation.demo --down
+
+test: build ## every test; ends with the list of skips
+	$(BIN)/python tests/run.py
+
+test-quick: venv ## the tests that need no control plane (under a minute)
+	$(BIN)/pytest -q -n auto tests/unit tests/golden
+
+check: venv ## static checks, as CI runs them
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/mypy -p controlplane -p workstation
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/llama-operator crd --check
+
+format: venv ## format and mend what the linter can
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+golden: venv ## rewrite the golden files; review the diff like code
+	$(BIN)/python tests/golden/regenerate.py
+
+crds: venv ## rewrite the generated CRD and reference pages
+	$(BIN)/llama-operator crd --write
+
+lock: venv ## pin the dependencies anew
+	$(BIN)/pip install --quiet uv==0.13.8
+	for name in runtime dev; do \
+	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
+	    --python-version 3.11 pyproject.toml $$([ $$name = dev ] && echo --group dev) \
+	    --output-file requirements/$$name.txt; done
+
+clean: ## remove what was made in this checkout (not the cached programs)
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

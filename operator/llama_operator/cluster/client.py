@@ -1,0 +1,337 @@
+"""Requests to the API server over one shared connection pool.
+
+ApiError
+├── NotFoundError        404
+├── ConflictError        409, AlreadyExists included
+├── GoneError            410
+├── ForbiddenError       403
+├── InvalidError         400, 422
+└── UnavailableError     429, 5xx, broken connections and time-outs: try again later
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import aiohttp
+
+from llama_operator import __version__
+from llama_operator.cluster.connection import Connection
+from llama_operator.errors import LlamaOperatorError
+
+REQUEST_TIMEOUT_SECONDS: Final = 30
+CONNECT_TIMEOUT_SECONDS: Final = 10
+LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024
+"""Longest line of a watch; an object in etcd is at most 1.5 MB."""
+
+Json = dict[str, Any]
+Observer = Callable[[str, str, int, float], None]
+"""Called after each request with verb, resource, status code (0: no answer) and seconds."""
+
+
+class ApiError(LlamaOperatorError):
+    """The API server's answer to a request that failed."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status_reason = reason
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+
+
+class NotFoundError(ApiError):
+    """404: the object or the resource does not exist."""
+
+
+class ConflictError(ApiError):
+    """409: the object exists, or a precondition (uid, resourceVersion) does not hold."""
+
+
+class GoneError(ApiError):
+    """410: the resourceVersion is too old; list again."""
+
+
+class ForbiddenError(ApiError):
+    """403: a right is missing, or an admission rule refuses."""
+
+
+class InvalidError(ApiError):
+    """400 or 422: the object breaks a rule; sending it again cannot help."""
+
+
+class UnavailableError(ApiError):
+    """429, 5xx, a broken connection or a time-out: the same request may succeed later."""
+
+
+_BY_CODE: Final[dict[int, type[ApiError]]] = {
+    400: InvalidError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    405: InvalidError,
+    409: ConflictError,
+    410: GoneError,
+    413: InvalidError,
+    415: InvalidError,
+    422: InvalidError,
+}
+
+
+def error_of(code: int, body: str, retry_after: str | None = None) -> ApiError:
+    """The exception for an answer; the body is a Status object, or any text."""
+    reason, message = "", body[:512]
+    try:
+        status = json.loads(body)
+        if isinstance(status, dict):
+            reason = str(status.get("reason") or "")
+            message = str(status.get("message") or message)
+    except ValueError:
+        pass
+    seconds = float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+    kind = _BY_CODE.get(code, UnavailableError)
+    return kind(code, reason, message or f"HTTP {code}", seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One API resource; `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`apps/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """URL path of the collection or of one object."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        middle = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{middle}/{self.plural}" + (f"/{name}" if name else "")
+
+
+class ApiClient:
+    """A client for one API server. Open it as an asynchronous context manager."""
+
+    def __init__(self, connection: Connection, observer: Observer | None = None) -> None:
+        self._connection = connection
+        self._observer = observer
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the connection pool."""
+        connector = aiohttp.TCPConnector(limit=64, ssl=self._connection.ssl_context())
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            headers={"User-Agent": f"llama-operator/{__version__}", "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(
+                total=REQUEST_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS
+            ),
+            read_bufsize=1 << 18,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connection pool."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        resource: str,
+        verb: str,
+        params: Mapping[str, str] | None = None,
+        body: Json | list[Json] | None = None,
+        content_type: str = "application/json",
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._session is not None, "the client is not open"
+        headers = {}
+        if authorization := self._connection.authorization():
+            headers["Authorization"] = authorization
+        data = None
+        if body is not None:
+            data = json.dumps(body, separators=(",", ":")).encode()
+            headers["Content-Type"] = content_type
+        timeout = aiohttp.ClientTimeout(
+            total=timeout_seconds,
+            connect=CONNECT_TIMEOUT_SECONDS,
+            sock_read=None if timeout_seconds else REQUEST_TIMEOUT_SECONDS * 4,
+        )
+        started, code = time.monotonic(), 0
+        try:
+            async with self._session.request(
+                method,
+                self._connection.server + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                code = response.status
+                if code >= 300:
+                    text = await response.text(errors="replace")
+                    raise error_of(code, text, response.headers.get("Retry-After"))
+                yield response
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise UnavailableError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
+        finally:
+            if self._observer is not None:
+                self._observer(verb, resource, code, time.monotonic() - started)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        resource: str,
+        verb: str,
+        params: Mapping[str, str] | None = None,
+        body: Json | list[Json] | None = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        """One request and its answer.
+
+        Raises:
+            ApiError: a subclass by status code.
+        """
+        async with self._send(
+            method,
+            path,
+            resource=resource,
+            verb=verb,
+            params=params,
+            body=body,
+            content_type=content_type,
+            timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+        ) as response:
+            raw = await response.read()
+        try:
+            answer = json.loads(raw)
+        except ValueError as error:
+            raise UnavailableError(0, "Garbage", "the answer is not JSON") from error
+        if not isinstance(answer, dict):
+            raise UnavailableError(0, "Garbage", "the answer is not an object")
+        return answer
+
+    @asynccontextmanager
+    async def lines(
+        self, path: str, *, resource: str, params: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of a watch, as they come. A line over the limit ends the stream.
+
+        Raises:
+            ApiError: the watch cannot be opened or breaks.
+        """
+
+        async def split(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+            rest = b""
+            async for chunk in response.content.iter_any():
+                *complete, rest = (rest + chunk).split(b"\n")
+                for line in complete:
+                    yield line
+                if len(rest) > LINE_LIMIT_BYTES:
+                    raise UnavailableError(0, "Garbage", "a line of the watch is too long")
+
+        async with self._send(
+            "GET", path, resource=resource, verb="watch", params=params
+        ) as response:
+            yield split(response)
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:
+        """One object, read from the API server."""
+        return await self.request(
+            "GET", resource.path(namespace, name), resource=resource.plural, verb="get"
+        )
+
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Json, field_manager: str
+    ) -> Json:
+        """Create an object; `ConflictError` when one of that name exists."""
+        return await self.request(
+            "POST",
+            resource.path(namespace),
+            resource=resource.plural,
+            verb="create",
+            params={"fieldManager": field_manager},
+            body=body,
+        )
+
+    async def apply(
+        self, resource: Resource, body: Json, field_manager: str, *, subresource: str = ""
+    ) -> Json:
+        """Server-side apply with force; the body is the whole intent and should carry the uid."""
+        metadata = body["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        return await self.request(
+            "PATCH",
+            f"{path}/{subresource}" if subresource else path,
+            resource=f"{resource.plural}/{subresource}" if subresource else resource.plural,
+            verb="patch",
+            params={"fieldManager": field_manager, "force": "true"},
+            body=body,
+            content_type="application/apply-patch+yaml",
+        )
+
+    async def json_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        operations: list[Json],
+        field_manager: str,
+    ) -> Json:
+        """A JSON patch; failing `test` operations are an `InvalidError`."""
+        return await self.request(
+            "PATCH",
+            resource.path(namespace, name),
+            resource=resource.plural,
+            verb="patch",
+            params={"fieldManager": field_manager},
+            body=operations,
+            content_type="application/json-patch+json",
+        )
+
+    async def replace(self, resource: Resource, body: Json, field_manager: str) -> Json:
+        """Replace an object; the body's resourceVersion is the precondition."""
+        metadata = body["metadata"]
+        return await self.request(
+            "PUT",
+            resource.path(metadata.get("namespace"), metadata["name"]),
+            resource=resource.plural,
+            verb="update",
+            params={"fieldManager": field_manager},
+            body=body,
+        )
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, uid: str) -> None:
+        """Delete exactly the object of this uid; absence is no error."""
+        try:
+            await self.request(
+                "DELETE",
+                resource.path(namespace, name),
+                resource=resource.plural,
+                verb="delete",
+                body={
+                    "apiVersion": "v1",
+                    "kind": "DeleteOptions",
+                    "preconditions": {"uid": uid},
+                    "propagationPolicy": "Background",
+                },
+            )
+        except NotFoundError:
+            return

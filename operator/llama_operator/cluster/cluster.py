@@ -1,0 +1,296 @@
+"""The cluster as one object: caches kept by watches, and the few writes there are."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from llama_operator.api.names import FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
+from llama_operator.api.reasons import Reason
+from llama_operator.api.status import LlamaDeploymentStatus
+from llama_operator.api.v1alpha1 import API_VERSION, KIND
+from llama_operator.cluster import resources
+from llama_operator.cluster.client import (
+    ApiClient,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    Json,
+    NotFoundError,
+    Resource,
+)
+from llama_operator.cluster.ledger import Key, Ledger
+from llama_operator.cluster.watch import ObjectKey, Watch
+from llama_operator.planning.inventory import NodeFacts
+from llama_operator.planning.nodes import node_facts
+from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure
+from llama_operator.reconcile.drift import holds
+from llama_operator.reconcile.observed import Child, PodFacts, child_of
+from llama_operator.reconcile.pods import pod_facts
+from llama_operator.reconcile.revision import digest
+
+_log = logging.getLogger(__name__)
+
+OWN: Final = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+
+
+class Cluster:
+    """Caches and writes.
+
+    Args:
+        client: an open client.
+        on_deployment: called with the key of a deployment whose children or pods changed.
+        on_inventory: called when nodes changed in a way that planning can see.
+        on_restart: called with a resource's name whenever its watch is opened again.
+    """
+
+    def __init__(
+        self,
+        client: ApiClient,
+        *,
+        on_deployment: Callable[[Key], None],
+        on_inventory: Callable[[], None],
+        on_restart: Callable[[str], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.ledger = Ledger()
+        self.unholdable: dict[str, str] = {}
+        self._on_deployment = on_deployment
+        self._on_inventory = on_inventory
+        self._children: dict[Key, dict[tuple[str, str], Child]] = {}
+        self._pods: dict[Key, dict[str, PodFacts]] = {}
+        self._child_watches: dict[str, Watch[Child]] = {
+            kind: Watch(
+                client,
+                resource,
+                partial(child_of, kind),
+                self._child_changed,
+                selectors=OWN,
+                on_restart=on_restart,
+            )
+            for kind, resource in resources.BY_KIND.items()
+        }
+        self._pod_watch: Watch[PodFacts] = Watch(
+            client,
+            resources.PODS,
+            pod_facts,
+            self._pod_changed,
+            selectors=OWN,
+            on_restart=on_restart,
+        )
+        self._node_watch: Watch[NodeFacts] = Watch(
+            client, resources.NODES, node_facts, self._node_changed, on_restart=on_restart
+        )
+
+    @property
+    def watches(self) -> tuple[Watch[Any], ...]:
+        """All watches, to be run and to be looked after."""
+        return (*self._child_watches.values(), self._pod_watch, self._node_watch)
+
+    async def run(self) -> None:
+        """Keep the caches until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for watch in self.watches:
+                group.create_task(watch.run(), name=f"watch {watch.resource.plural}")
+
+    async def synced(self) -> None:
+        """Wait until every cache was filled once."""
+        for watch in self.watches:
+            await watch.synced.wait()
+
+    def children(self, key: Key) -> tuple[Child, ...]:
+        """Objects that carry the deployment's instance label, as cached."""
+        return tuple(self._children.get(key, {}).values())
+
+    def pods(self, key: Key) -> tuple[PodFacts, ...]:
+        """Pods that carry the deployment's instance label, as cached."""
+        return tuple(self._pods.get(key, {}).values())
+
+    def _child_changed(self, key: ObjectKey, old: Child | None, new: Child | None) -> None:
+        for child, keep in ((old, False), (new, True)):
+            if child is None:
+                continue
+            parent = (key[0], child.instance)
+            names = self._children.setdefault(parent, {})
+            if keep:
+                names[child.kind, child.name] = child
+            else:
+                names.pop((child.kind, child.name), None)
+                if new is None:
+                    self.unholdable.pop(child.uid, None)
+            if not names:
+                del self._children[parent]
+            self._on_deployment(parent)
+
+    def _pod_changed(self, key: ObjectKey, old: PodFacts | None, new: PodFacts | None) -> None:
+        self.ledger.set_pod(old, new)
+        for pod, keep in ((old, False), (new, True)):
+            if pod is None:
+                continue
+            parent = (key[0], pod.instance)
+            pods = self._pods.setdefault(parent, {})
+            if keep:
+                pods[pod.name] = pod
+            else:
+                pods.pop(pod.name, None)
+            if not pods:
+                del self._pods[parent]
+            self._on_deployment(parent)
+        if new is None:
+            self._on_inventory()
+
+    def _node_changed(self, key: ObjectKey, _: NodeFacts | None, new: NodeFacts | None) -> None:
+        self.ledger.set_node(key[1], new)
+        self._on_inventory()
+
+    async def perform(self, action: Action, owner_uid: str) -> Failure | None:
+        """Do one action; what the API server refuses comes back as a failure.
+
+        Raises:
+            UnavailableError: the API server cannot answer now; try the whole pass again.
+        """
+        _log.info("%s %s/%s: %s", *_words(action), action.reason)
+        try:
+            match action:
+                case Create():
+                    await self._create(action)
+                case Apply():
+                    await self._apply(action)
+                case Delete():
+                    await self._delete(action)
+        except ConflictError as error:
+            return await self._conflict(action, owner_uid, error)
+        except NotFoundError as error:
+            return Failure(action, Reason.OPERATOR_ERROR, error.message)
+        except ForbiddenError as error:
+            return _forbidden(action, error)
+        except InvalidError as error:
+            return Failure(
+                action,
+                Reason.REJECTED_BY_API_SERVER,
+                f"{action.kind} {action.name}: {error.message}",
+                needs_edit=True,
+            )
+        return None
+
+    async def _create(self, action: Create) -> None:
+        resource = resources.BY_KIND[action.kind]
+        namespace = action.body["metadata"]["namespace"]
+        created = await self.client.create(resource, namespace, action.body, FIELD_MANAGER)
+        self._child_watches[action.kind].put(created)
+
+    async def _apply(self, action: Apply) -> None:
+        resource = resources.BY_KIND[action.kind]
+        namespace = action.body["metadata"]["namespace"]
+        if action.child.create_entry is not None:
+            await self._own_by_apply(resource, namespace, action.child)
+        applied = await self.client.apply(resource, action.body, FIELD_MANAGER)
+        self._child_watches[action.kind].put(applied)
+        if not holds(action.body, applied):
+            _log.warning(
+                "%s/%s: the cluster rewrites what was applied; it is left as it is",
+                action.kind,
+                action.name,
+            )
+            body = {
+                **action.body,
+                "metadata": {k: v for k, v in action.body["metadata"].items() if k != "uid"},
+            }
+            self.unholdable[action.child.uid] = digest(body)
+
+    async def _own_by_apply(self, resource: Resource, namespace: str, child: Child) -> None:
+        """Turn the field ownership that our create left behind into one of server-side apply.
+
+        Otherwise the API server would keep fields that a later apply leaves out.
+        """
+        entry = f"/metadata/managedFields/{child.create_entry}"
+        operations: list[Json] = [
+            {"op": "test", "path": "/metadata/uid", "value": child.uid},
+            {"op": "test", "path": f"{entry}/manager", "value": FIELD_MANAGER},
+            {"op": "test", "path": f"{entry}/operation", "value": "Update"},
+            {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
+        ]
+        await self.client.json_patch(resource, namespace, child.name, operations, FIELD_MANAGER)
+
+    async def _delete(self, action: Delete) -> None:
+        resource = resources.BY_KIND[action.kind]
+        namespace = action.child.body["metadata"]["namespace"]
+        await self.client.delete(resource, namespace, action.name, action.child.uid)
+
+    async def _conflict(
+        self, action: Action, owner_uid: str, error: ConflictError
+    ) -> Failure | None:
+        """Look at what stands in the way: ours, one of an old deployment, or another's."""
+        if not isinstance(action, Create):
+            return Failure(action, Reason.OPERATOR_ERROR, error.message)
+        resource = resources.BY_KIND[action.kind]
+        namespace = action.body["metadata"]["namespace"]
+        try:
+            live = await self.client.get(resource, namespace, action.name)
+        except NotFoundError:
+            return Failure(action, Reason.WAITING_FOR_DELETION, f"{action.name} is being deleted")
+        child = child_of(action.kind, live)
+        if child is not None and child.owner_uid == owner_uid:
+            self._child_watches[action.kind].put(live)
+            return None
+        if child is not None and child.owner_uid:
+            return Failure(
+                action,
+                Reason.WAITING_FOR_DELETION,
+                f"{action.kind} {action.name} of a deleted deployment is still there",
+            )
+        return Failure(
+            action,
+            Reason.NAME_CONFLICT,
+            f"{action.kind} {action.name} exists and belongs to somebody else; rename this "
+            "deployment or remove that object",
+            needs_edit=True,
+        )
+
+    async def get_deployment(self, key: Key) -> Json | None:
+        """The live object, or None when it is gone."""
+        try:
+            return await self.client.get(resources.LLAMA_DEPLOYMENTS, *key)
+        except NotFoundError:
+            return None
+
+    async def write_status(self, key: Key, uid: str, status: LlamaDeploymentStatus) -> Json:
+        """Apply the status, bound to the uid.
+
+        Raises:
+            NotFoundError: the object is gone.
+            ConflictError: another object has the name now.
+        """
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"namespace": key[0], "name": key[1], "uid": uid},
+            "status": status.to_object(),
+        }
+        return await self.client.apply(
+            resources.LLAMA_DEPLOYMENTS, body, FIELD_MANAGER, subresource="status"
+        )
+
+
+def _words(action: Action) -> tuple[str, str, str]:
+    return type(action).__name__.lower(), action.kind, action.name
+
+
+def _forbidden(action: Action, error: ForbiddenError) -> Failure:
+    """Tell a missing right from a quota or policy that refuses the object."""
+    verb = {"Create": "create", "Apply": "patch", "Delete": "delete"}[type(action).__name__]
+    resource = resources.BY_KIND[action.kind]
+    if "cannot" in error.message and "User" in error.message:
+        return Failure(
+            action,
+            Reason.FORBIDDEN,
+            f"the operator may not {verb} {resource.plural}"
+            + (f".{resource.group}" if resource.group else ""),
+        )
+    return Failure(action, Reason.FORBIDDEN, f"{action.kind} {action.name}: {error.message}")
+
+
+def failures_of(results: Iterable[Failure | None]) -> tuple[Failure, ...]:
+    """The failures among results."""
+    return tuple(result for result in results if result is not None)

@@ -1,0 +1,23 @@
+"""The API resources that the operator reads and writes."""
+
+from typing import Final
+
+from llama_operator.api.v1alpha1 import GROUP, KIND, PLURAL, VERSION
+from llama_operator.cluster.client import Resource
+
+LLAMA_DEPLOYMENTS: Final = Resource(GROUP, VERSION, PLURAL, KIND)
+STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
+CONTROLLER_REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+SERVICES: Final = Resource("", "v1", "services", "Service")
+DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+PODS: Final = Resource("", "v1", "pods", "Pod")
+NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
+EVENTS: Final = Resource("events.k8s.io", "v1", "events", "Event")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+
+BY_KIND: Final = {
+    resource.kind: resource
+    for resource in (STATEFUL_SETS, CONTROLLER_REVISIONS, SERVICES, DISRUPTION_BUDGETS)
+}
+"""Kinds of children that the operator writes."""

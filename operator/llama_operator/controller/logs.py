@@ -1,0 +1,47 @@
+"""Logs as JSON, one line an event."""
+
+import json
+import logging
+import sys
+import traceback
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+object_reference: ContextVar[dict[str, object] | None] = ContextVar(
+    "object_reference", default=None
+)
+"""Namespace, name, uid, generation and pass of the object that is worked on."""
+
+_FOREIGN: Final = ("kopf", "aiohttp", "asyncio")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the object worked on."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format one record."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        reference = object_reference.get()
+        if reference is not None:
+            line["object"] = reference
+        if record.exc_info is not None and record.exc_info[0] is not None:
+            line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logs(level: str, stream: TextIO | None = None) -> None:
+    """Send everything to one stream; libraries speak up from warnings on."""
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    if level != "debug":
+        for name in _FOREIGN:
+            logging.getLogger(name).setLevel(logging.WARNING)

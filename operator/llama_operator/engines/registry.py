@@ -1,0 +1,28 @@
+"""The engines that the operator knows, by name. Another engine is one more module and one entry."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from llama_operator.engines.engine import Engine
+from llama_operator.engines.vllm import VLLM
+from llama_operator.errors import SpecError
+
+ENGINES: Final[Mapping[str, Engine]] = MappingProxyType({known.name: known for known in (VLLM(),)})
+"""Engines by their name in `spec.engine.type` and `plan.engine`."""
+
+
+def engine(name: str) -> Engine:
+    """The engine of this name, e.g. `vLLM`.
+
+    Raises:
+        SpecError: there is no such engine.
+    """
+    known = ENGINES.get(name)
+    if known is None:
+        raise SpecError("spec.engine.type", f"{name!r} is no engine; write one of {_names()}")
+    return known
+
+
+def _names() -> str:
+    return ", ".join(sorted(ENGINES))

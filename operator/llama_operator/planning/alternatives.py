@@ -1,0 +1,271 @@
+"""What would fit instead of what was refused. Every one is planned before it is proposed."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from llama_operator.api.plan import CudaGraphs
+from llama_operator.api.status import Alternative
+from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.rows import Publication
+from llama_operator.errors import SpecError
+from llama_operator.planning.candidates import FP8_HARDWARE_CAPABILITY
+from llama_operator.planning.choices import Choice, choices, loadable
+from llama_operator.planning.decide import Fit, Misfit, decide
+from llama_operator.planning.survey import Survey
+from llama_operator.planning.trials import Trial, longest_context
+from llama_operator.planning.wording import counted
+from llama_operator.sizing.budget import highest_utilization_percent
+from llama_operator.sizing.kv_cache import request_tokens
+from llama_operator.sizing.sharding import valid_tensor_parallel_sizes
+from llama_operator.sizing.weights import checkpoint_bytes
+from llama_operator.units import format_gib
+
+ALTERNATIVES_LIMIT: Final = 5
+HARDWARE_LIMIT: Final = 8
+USEFUL_CONTEXT_TOKENS: Final = 1024
+"""Shorter contexts are not worth proposing."""
+SMALLER_BATCHES: Final = ((2048, 256), (512, 64))
+"""Tokens of a step and sequences; memory model, section 8."""
+
+Decide = Callable[[LlamaDeploymentSpec], Fit | Misfit | None]
+Patch = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What proposals are made from.
+
+    `trials` failed for the spec itself; empty when it was refused before anything was sized.
+    """
+
+    spec: LlamaDeploymentSpec
+    catalog: Catalog
+    survey: Survey
+    trials: tuple[Trial, ...]
+
+    def decide(self, spec: LlamaDeploymentSpec) -> Fit | Misfit | None:
+        """What comes of another spec; None when it is no valid one."""
+        length = spec.context.max_model_len
+        try:
+            options = choices(spec, self.catalog)
+        except SpecError:
+            return None
+        if length is not None and any(length > option.context_length for option in options):
+            return None
+        return decide(spec, options, self.catalog, self.survey)
+
+
+def alternatives(ground: Ground) -> tuple[Alternative, ...]:
+    """At most five changes of the spec that fit this cluster, cheapest first.
+
+    Order: shorter context, fewer requests at once, larger share of the memory, fp8 KV cache,
+    smaller batch, no CUDA graphs, more GPUs, lighter quantization, other GPUs of the cluster;
+    memory model, section 8.
+    """
+    found: dict[str, Alternative] = {}
+    for title, patch in _proposals(ground):
+        text = json.dumps({"spec": patch}, separators=(",", ":"), sort_keys=True)
+        if text in found:
+            continue
+        outcome = _planned(ground, patch)
+        if isinstance(outcome, Fit):
+            found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
+        if len(found) == ALTERNATIVES_LIMIT:
+            break
+    return tuple(found.values())
+
+
+def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7386) applied to an object."""
+    result = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            there = result.get(key)
+            result[key] = merge(there if isinstance(there, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
+    try:
+        return LlamaDeploymentSpec.model_validate(merge(spec.to_object(), patch))
+    except ValidationError:
+        return None
+
+
+def _planned(ground: Ground, patch: Patch) -> Fit | Misfit | None:
+    spec = _patched(ground.spec, patch)
+    return None if spec is None else ground.decide(spec)
+
+
+def _numbers(fit: Fit) -> str:
+    trial = fit.trial
+    if trial.memory is None:
+        return trial.candidate.gpus
+    return (
+        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.weights_bytes)} per GPU, "
+        f"KV cache {counted(trial.memory.kv_cache_tokens, 'token')}, "
+        f"context {trial.max_model_len:,}"
+    )
+
+
+def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """Titles and patches of spec, cheapest change first; not all of them fit."""
+    yield from _own_context(ground)
+    yield from _shorter(ground.spec, ground.trials, {})
+    yield from _fewer_requests(ground)
+    yield from _larger_share(ground)
+    yield from _smaller_memory(ground)
+    yield from _more_gpus(ground)
+    yield from _lighter(ground)
+    yield from _other_gpus(ground)
+
+
+def _shorter(
+    spec: LlamaDeploymentSpec, trials: tuple[Trial, ...], patch: Patch
+) -> Iterator[tuple[str, Patch]]:
+    """The longest context that any placement holds, beside another patch."""
+    concurrency = spec.context.concurrency
+    longest = max(
+        (longest_context(trial.spare_tokens, concurrency, trial.choice) for trial in trials),
+        default=0,
+    )
+    asked = spec.context.max_model_len
+    if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
+        yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
+
+
+def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The model's own context where the spec asks for more."""
+    spec = ground.spec
+    own = min((choice.context_length for choice in loadable(spec, ground.catalog)), default=0)
+    if own and (spec.context.max_model_len or 0) > own:
+        patch = {"context": {"maxModelLen": own}}
+        yield from _with_context(ground, f"maxModelLen {own:,}", patch)
+
+
+def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    length = ground.spec.context.max_model_len
+    if length is None:
+        return
+    held = max((trial.spare_tokens // request_tokens(length) for trial in ground.trials), default=0)
+    if 1 <= held < ground.spec.context.concurrency:
+        yield f"concurrency {held:,}", {"context": {"concurrency": held}}
+
+
+def _larger_share(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    shares = set()
+    for trial in ground.trials:
+        if trial.placement is not None:
+            gpu = trial.placement.gpu
+            share = highest_utilization_percent(
+                gpu.total_bytes, gpu.reserved_at_start_bytes, trial.candidate.tensor_parallel_size
+            )
+            if share > trial.placement.utilization_percent:
+                shares.add(share)
+    for share in sorted(shares):
+        yield f"utilizationPercent {share}", {"memory": {"utilizationPercent": share}}
+
+
+def _smaller_memory(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    memory = ground.spec.memory
+    placements = [trial.placement for trial in ground.trials if trial.placement is not None]
+    if memory.kv_cache_d_type is KvCacheDType.AUTO and any(
+        (placement.gpu.compute_capability or (0, 0)) >= FP8_HARDWARE_CAPABILITY
+        for placement in placements
+    ):
+        yield "kvCacheDType fp8", {"memory": {"kvCacheDType": KvCacheDType.FP8.value}}
+    for tokens, seqs in SMALLER_BATCHES:
+        if any(placement.max_num_seqs > seqs for placement in placements):
+            yield (
+                f"maxNumBatchedTokens {tokens:,} and maxNumSeqs {seqs:,}",
+                {"memory": {"maxNumBatchedTokens": tokens, "maxNumSeqs": seqs}},
+            )
+    if memory.cuda_graphs is CudaGraphs.ENABLED and placements:
+        yield "cudaGraphs Disabled", {"memory": {"cudaGraphs": CudaGraphs.DISABLED.value}}
+
+
+def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The other counts of an entry of spec.hardware, larger ones first to be tried."""
+    if not ground.trials:
+        return
+    choice = ground.trials[0].choice
+    sizes = valid_tensor_parallel_sizes(choice.architecture, choice.scheme)
+    for index, entry in enumerate(ground.spec.hardware):
+        if entry.count is None:
+            continue
+        larger = [size for size in sizes if size > entry.count]
+        smaller = [size for size in sizes if size < entry.count]
+        for size in (*larger, *smaller):
+            entries = [other.to_object() for other in ground.spec.hardware]
+            entries[index] = {**entries[index], "count": size}
+            yield f"count {size} of {entry.gpu}", {"hardware": entries}
+
+
+def _lighter(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """Other published quantizations, with a shorter context where they need one."""
+    tried = {trial.choice.publication.repository for trial in ground.trials}
+    heaviest = max((_checkpoint_bytes(trial.choice) for trial in ground.trials), default=None)
+    lighter = [
+        choice
+        for choice in loadable(ground.spec, ground.catalog)
+        if choice.publication.repository not in tried
+        and (heaviest is None or _checkpoint_bytes(choice) < heaviest)
+    ]
+    patches = [_format_patch(ground.spec, choice.publication) for choice in lighter]
+    yield from patches
+    for title, patch in patches:
+        yield from _shorter_beside(ground, title, patch)
+
+
+def _format_patch(spec: LlamaDeploymentSpec, row: Publication) -> tuple[str, Patch]:
+    patch: Patch = {"format": row.format}
+    if not row.recommended:
+        patch["quantization"] = row.quantization
+    elif spec.quantization is not None:
+        patch["quantization"] = None
+    return f"format {row.format} ({row.quantization})", patch
+
+
+def _other_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """GPUs of the cluster that spec.hardware leaves out, smallest first."""
+    listed = {entry.gpu for entry in ground.spec.hardware}
+    if not listed:
+        return
+    entries = [entry.to_object() for entry in ground.spec.hardware]
+    kept = entries if len(entries) < HARDWARE_LIMIT else []
+    products = {
+        pool.product: pool.gpu.total_bytes
+        for pool in ground.survey.pools
+        if pool.product not in listed
+    }
+    for product in sorted(products, key=lambda product: (products[product], product)):
+        yield from _with_context(
+            ground, f"hardware {product}", {"hardware": [*kept, {"gpu": product}]}
+        )
+
+
+def _with_context(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:
+    """A patch, and beside it a shorter context when it does not fit without."""
+    yield title, patch
+    yield from _shorter_beside(ground, title, patch)
+
+
+def _shorter_beside(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:
+    spec = _patched(ground.spec, patch)
+    outcome = None if spec is None else ground.decide(spec)
+    if spec is not None and isinstance(outcome, Misfit):
+        for shorter, both in _shorter(spec, outcome.trials, patch):
+            yield shorter if "context" in patch else f"{title} and {shorter}", both
+
+
+def _checkpoint_bytes(choice: Choice) -> int:
+    return checkpoint_bytes(choice.architecture, choice.scheme)

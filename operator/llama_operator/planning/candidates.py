@@ -1,0 +1,116 @@
+"""GPUs that a replica might run on, and what rules them out before any byte is counted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from llama_operator.api.reasons import Reason
+from llama_operator.api.v1alpha1 import HardwareSpec, KvCacheDType, LlamaDeploymentSpec
+from llama_operator.catalog.rows import Scheme
+from llama_operator.planning.choices import Choice
+from llama_operator.planning.survey import GpuPool
+from llama_operator.sizing.sharding import TENSOR_PARALLEL_SIZES, tensor_parallel_obstacle
+
+SERVED_VENDOR: Final = "NVIDIA"
+"""Vendor of the GPUs that the engines' images are built for."""
+BFLOAT16_CAPABILITY: Final = (8, 0)
+"""GPUs below compute in float16 (CUDA programming guide: bf16 from compute capability 8.0)."""
+FP8_KV_CAPABILITY: Final = (8, 0)
+"""Least capability for an fp8 KV cache; from 8.9 on the hardware converts it."""
+FP8_HARDWARE_CAPABILITY: Final = (8, 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """GPUs of one pool that a replica might run on.
+
+    `preference` is the index of the entry of spec.hardware that allows them, 0 without entries.
+    """
+
+    pool: GpuPool
+    tensor_parallel_size: int
+    preference: int
+
+    @property
+    def gpus(self) -> str:
+        """The GPUs for people, e.g. `4x NVIDIA-A10G`."""
+        return f"{self.tensor_parallel_size}x {self.pool.product}"
+
+
+def candidates(
+    spec: LlamaDeploymentSpec, choice: Choice, pools: tuple[GpuPool, ...]
+) -> Iterator[Candidate]:
+    """GPUs that the spec allows, by preference and pool, fewest of each pool first.
+
+    A count that the user fixed and a single GPU are always tried, so that a refusal can say what is
+    wrong with them.
+    """
+    for preference, pool, count in _allowed(spec.hardware, pools):
+        if count is not None:
+            yield Candidate(pool, count, preference)
+            continue
+        for size in TENSOR_PARALLEL_SIZES:
+            if size > 1 and not (pool.divisible and size <= pool.largest_cards):
+                break
+            obstacle = tensor_parallel_obstacle(choice.architecture, choice.scheme, size)
+            if size == 1 or obstacle is None:
+                yield Candidate(pool, size, preference)
+
+
+def gpu_refusal(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate
+) -> tuple[Reason, str] | None:
+    """Why the GPUs are out of question before any byte is counted; None when they are not."""
+    pool, size = candidate.pool, candidate.tensor_parallel_size
+    capability = pool.gpu.compute_capability
+    if pool.gpu.vendor != SERVED_VENDOR:
+        return Reason.UNSUPPORTED_GPU, f"{choice.engine.name} is built here for NVIDIA GPUs only"
+    if capability is None:
+        return Reason.UNSUPPORTED_GPU, "its compute capability is not known"
+    least = max(choice.version.min_compute_capability, choice.scheme.min_compute_capability or ())
+    if capability < least:
+        return Reason.UNSUPPORTED_GPU, (
+            f"{choice.scheme.name} under {choice.engine.name} {choice.version.version} needs "
+            f"compute capability {_dotted(least)}, it has {_dotted(capability)}"
+        )
+    refusal = choice.engine.refusal(choice.scheme.name, capability)
+    if refusal is not None:
+        return Reason.UNSUPPORTED_GPU, refusal
+    if spec.memory.kv_cache_d_type is KvCacheDType.FP8 and capability < FP8_KV_CAPABILITY:
+        return Reason.UNSUPPORTED_GPU, (
+            f"an fp8 KV cache needs compute capability {_dotted(FP8_KV_CAPABILITY)}, "
+            f"it has {_dotted(capability)}"
+        )
+    obstacle = tensor_parallel_obstacle(choice.architecture, choice.scheme, size)
+    if obstacle is not None:
+        return Reason.TENSOR_PARALLEL_SIZE, obstacle
+    if size > 1 and not pool.divisible:
+        return Reason.TENSOR_PARALLEL_SIZE, (
+            "MIG slices and shared GPUs cannot be joined, so count must be 1"
+        )
+    if size > pool.largest_cards:
+        return Reason.TOO_FEW_GPUS, f"the largest node has {pool.largest_cards}"
+    return None
+
+
+def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
+    """Data type of activations: the checkpoint's own, but no bfloat16 on GPUs that lack it."""
+    if scheme.dtype == "bfloat16" and (compute_capability or (0, 0)) < BFLOAT16_CAPABILITY:
+        return "float16"
+    return scheme.dtype
+
+
+def _allowed(
+    hardware: list[HardwareSpec], pools: tuple[GpuPool, ...]
+) -> Iterator[tuple[int, GpuPool, int | None]]:
+    if not hardware:
+        for pool in pools:
+            yield 0, pool, None
+    for preference, entry in enumerate(hardware):
+        for pool in pools:
+            if pool.product == entry.gpu:
+                yield preference, pool, entry.count
+
+
+def _dotted(capability: tuple[int, ...]) -> str:
+    return ".".join(map(str, capability))

@@ -1,0 +1,34 @@
+"""Does a recorded plan find free GPUs now? Asked at every pass while pods are not bound. Pure."""
+
+from llama_operator.api.plan import Plan
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.planning.inventory import Inventory
+from llama_operator.planning.survey import survey
+from llama_operator.planning.wording import counted
+from llama_operator.sizing.host import HostNeeds
+
+
+def waiting_message(plan: Plan, replicas: int, inventory: Inventory, catalog: Catalog) -> str:
+    """What replicas of a recorded plan wait for; empty when all of them would start now.
+
+    The text counts nothing that changes with other people's pods, so that it stays the same while
+    the situation does.
+    """
+    host = HostNeeds(
+        cpu_millicores=plan.host.cpu_millicores,
+        memory_bytes=plan.host.memory_bytes,
+        shm_bytes=plan.host.shm_bytes,
+        disk_bytes=plan.host.disk_bytes,
+    )
+    free = sum(
+        pool.free_replicas(plan.gpu.count, host)
+        for pool in survey(inventory, catalog).pools
+        if pool.product in plan.gpu.accepted_products
+    )
+    if free >= replicas:
+        return ""
+    products = " or ".join(plan.gpu.accepted_products)
+    return (
+        f"waiting for {counted(plan.gpu.count, 'free GPU')} {products} on one node "
+        f"for each of {counted(replicas, 'replica')}; the plan fits this cluster, its GPUs are busy"
+    )

@@ -1,0 +1,208 @@
+"""Which choice on which GPUs: the ranking of what fits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from llama_operator.api.plan import Plan
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.planning.candidates import (
+    Candidate,
+    candidates,
+    compute_dtype,
+    gpu_refusal,
+)
+from llama_operator.planning.choices import Choice
+from llama_operator.planning.survey import GpuPool, Survey
+from llama_operator.planning.trials import Trial, attempt, hold
+from llama_operator.sizing.budget import planned_utilization_percent
+
+ACCEPTED_LIMIT = 32
+"""Bound of `plan.gpu.acceptedProducts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A trial that won, and the pools on which its very plan fits.
+
+    `kept`: it is today's placement, and no longer the best. `free_replicas`: how many start now on
+    all these pools.
+    """
+
+    trial: Trial
+    accepted: tuple[GpuPool, ...]
+    free_replicas: int
+    wanted_replicas: int
+    kept: bool = False
+
+    @property
+    def own_free_replicas(self) -> int:
+        """How many replicas start now on the chosen product alone."""
+        candidate, host = self.trial.candidate, self.trial.host
+        if host is None:
+            return 0
+        return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
+
+    @property
+    def fits_now(self) -> bool:
+        """Whether all replicas find free GPUs."""
+        return self.free_replicas >= self.wanted_replicas
+
+    def is_like(self, other: "Fit") -> bool:
+        """Whether both serve the same repository on the same GPUs."""
+        mine, its = self.trial, other.trial
+        return (
+            mine.choice.publication == its.choice.publication
+            and mine.candidate.pool is its.candidate.pool
+            and mine.candidate.tensor_parallel_size == its.candidate.tensor_parallel_size
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Nothing fits; every trial says why."""
+
+    trials: tuple[Trial, ...]
+
+
+def decide(
+    spec: LlamaDeploymentSpec,
+    options: Sequence[Choice],
+    catalog: Catalog,
+    survey: Survey,
+    current: Plan | None = None,
+) -> Fit | Misfit:
+    """The best placement of the first choice that fits on any GPUs here, free or not.
+
+    Ranking: free now first (on the product itself before on all accepted ones), then the order of
+    spec.hardware, then fewer GPUs, then higher memory bandwidth, then the product's name. Today's
+    placement wins while it still fits and the spec still allows it.
+
+    Args:
+        spec: what to serve.
+        options: publications, best first; a format of its own has one.
+        catalog: for the engine's defaults.
+        survey: the GPUs of the cluster.
+        current: the plan that runs; None for a new deployment.
+    """
+    best = _fresh(spec, options, catalog, survey)
+    kept = _today(spec, options, catalog, survey, current)
+    if kept is None or (isinstance(best, Fit) and best.is_like(kept)):
+        return best
+    return kept
+
+
+def _fresh(
+    spec: LlamaDeploymentSpec, options: Sequence[Choice], catalog: Catalog, survey: Survey
+) -> Fit | Misfit:
+    failed: list[Trial] = []
+    for choice in options:
+        fitting: list[Trial] = []
+        for trial in _trials(spec, choice, catalog, survey):
+            (failed if trial.verdict else fitting).append(trial)
+        if fitting:
+            return _best(spec, fitting, survey)
+    return Misfit(tuple(failed))
+
+
+def _trials(
+    spec: LlamaDeploymentSpec, choice: Choice, catalog: Catalog, survey: Survey
+) -> Iterable[Trial]:
+    """Trials of a choice; of each pool no more GPUs than the fewest that fit."""
+    done: set[tuple[int, str, str]] = set()
+    for candidate in candidates(spec, choice, survey.pools):
+        key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
+        if key in done:
+            continue
+        trial = attempt(spec, choice, candidate, catalog)
+        if trial.verdict is None:
+            done.add(key)
+        yield trial
+
+
+def _best(spec: LlamaDeploymentSpec, fitting: Iterable[Trial], survey: Survey) -> Fit:
+    """The first that is free on its own product, else on all accepted ones, else the first."""
+    fits = [_fit(spec, trial, survey) for trial in sorted(fitting, key=_rank)]
+    at_home = (fit for fit in fits if fit.own_free_replicas >= fit.wanted_replicas)
+    anywhere = (fit for fit in fits if fit.fits_now)
+    return next(at_home, None) or next(anywhere, None) or fits[0]
+
+
+def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
+    candidate = trial.candidate
+    return (
+        candidate.preference,
+        candidate.tensor_parallel_size,
+        -candidate.pool.gpu.bandwidth_bytes_per_second,
+        candidate.pool.product,
+        candidate.pool.resource,
+    )
+
+
+def _today(
+    spec: LlamaDeploymentSpec,
+    options: Iterable[Choice],
+    catalog: Catalog,
+    survey: Survey,
+    current: Plan | None,
+) -> Fit | None:
+    """Today's repository on today's GPUs, if the new spec still allows both and fits."""
+    if current is None:
+        return None
+    for choice in options:
+        if choice.publication.repository != current.repository:
+            continue
+        for candidate in candidates(spec, choice, survey.pools):
+            if (
+                candidate.pool.product == current.gpu.product
+                and candidate.pool.resource == current.gpu.resource
+                and candidate.tensor_parallel_size == current.tensor_parallel_size
+            ):
+                trial = attempt(spec, choice, candidate, catalog)
+                if trial.verdict is None:
+                    return replace(_fit(spec, trial, survey), kept=True)
+    return None
+
+
+def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
+    accepted = tuple(
+        pool for pool in survey.pools if pool is trial.candidate.pool or _accepts(spec, trial, pool)
+    )
+    if len(accepted) > ACCEPTED_LIMIT:
+        others = [pool for pool in accepted if pool is not trial.candidate.pool]
+        accepted = (trial.candidate.pool, *others[: ACCEPTED_LIMIT - 1])
+    free = sum(
+        pool.free_replicas(trial.candidate.tensor_parallel_size, trial.host)
+        for pool in accepted
+        if trial.host is not None
+    )
+    return Fit(trial, accepted, free, max(1, spec.replicas))
+
+
+def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
+    """Whether the very plan of the trial, with all its settings, fits on another pool too."""
+    chosen, placement, choice = trial.candidate, trial.placement, trial.choice
+    size = chosen.tensor_parallel_size
+    if placement is None or (pool.resource, pool.label) != (
+        chosen.pool.resource,
+        chosen.pool.label,
+    ):
+        return False
+    if spec.hardware and not any(
+        entry.gpu == pool.product and entry.count in (None, size) for entry in spec.hardware
+    ):
+        return False
+    candidate = Candidate(pool, size, chosen.preference)
+    if gpu_refusal(spec, choice, candidate) is not None:
+        return False
+    gpu = pool.gpu
+    if compute_dtype(choice.scheme, gpu.compute_capability) != compute_dtype(
+        choice.scheme, chosen.pool.gpu.compute_capability
+    ):
+        return False
+    planned = planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size)
+    if spec.memory.utilization_percent is None and placement.utilization_percent > planned:
+        return False
+    there = replace(placement, gpu=gpu, total_bytes=gpu.total_bytes)
+    held = hold(spec, choice, candidate, there, max_model_len=trial.max_model_len)
+    return held.verdict is None

@@ -1,0 +1,97 @@
+"""Planning: from spec, catalog and inventory to a plan or a refusal. Pure."""
+
+from llama_operator.api.plan import Plan
+from llama_operator.api.reasons import Reason
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.errors import SpecError
+from llama_operator.planning.alternatives import Ground, alternatives
+from llama_operator.planning.choices import Choice, choices
+from llama_operator.planning.compose import compose, waiting_message
+from llama_operator.planning.decide import Fit, decide
+from llama_operator.planning.inventory import Inventory
+from llama_operator.planning.outcome import Outcome, Planned, Refusal
+from llama_operator.planning.refuse import (
+    refuse_cluster,
+    refuse_hardware,
+    refuse_misfit,
+    refuse_spec,
+)
+from llama_operator.planning.survey import Survey, survey
+from llama_operator.planning.trials import Trial
+
+
+def plan(
+    spec: LlamaDeploymentSpec,
+    catalog: Catalog,
+    inventory: Inventory,
+    *,
+    current: Plan | None = None,
+) -> Outcome:
+    """Plan one replica of what the spec asks for, or say why this cluster cannot hold it.
+
+    Same input, same output; the order of nodes does not matter. `inventory.held` must leave out
+    the pods of this deployment, whose GPUs it may use again.
+
+    Args:
+        spec: what to serve.
+        catalog: models, GPUs, schemes and engine versions.
+        inventory: GPU nodes, and the GPUs that are taken.
+        current: the plan that runs; its placement is the first candidate of an edit.
+
+    Returns:
+        A plan, free now or waiting; or a refusal with one reason and what would fit instead.
+    """
+    return plan_on(spec, catalog, survey(inventory, catalog), current=current)
+
+
+def plan_on(
+    spec: LlamaDeploymentSpec,
+    catalog: Catalog,
+    surveyed: Survey,
+    *,
+    current: Plan | None = None,
+) -> Outcome:
+    """`plan` over an inventory that was surveyed before, for many specs of one cluster."""
+    try:
+        options = choices(spec, catalog)
+        _check_context(spec, options)
+    except SpecError as error:
+        return _with_alternatives(spec, catalog, surveyed, refuse_spec(error))
+    if not surveyed.pools:
+        return refuse_cluster(surveyed)
+    here = {pool.product for pool in surveyed.pools}
+    if spec.hardware and not any(entry.gpu in here for entry in spec.hardware):
+        return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
+    outcome = decide(spec, options, catalog, surveyed, current)
+    if isinstance(outcome, Fit):
+        return Planned(compose(spec, outcome), outcome.fits_now, waiting_message(outcome))
+    refusal = refuse_misfit(spec, outcome.trials)
+    return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
+
+
+def _check_context(spec: LlamaDeploymentSpec, options: tuple[Choice, ...]) -> None:
+    asked = spec.context.max_model_len
+    longest = options[0].context_length
+    if asked is not None and asked > longest:
+        raise SpecError(
+            "spec.context.maxModelLen",
+            f"{asked:,} exceeds the context of {spec.model} {spec.size}; write at most {longest}",
+            reason=Reason.CONTEXT_TOO_LONG,
+        )
+
+
+def _with_alternatives(
+    spec: LlamaDeploymentSpec,
+    catalog: Catalog,
+    surveyed: Survey,
+    refusal: Refusal,
+    trials: tuple[Trial, ...] = (),
+) -> Refusal:
+    return Refusal(
+        refusal.reason,
+        refusal.message,
+        needed_bytes=refusal.needed_bytes,
+        available_bytes=refusal.available_bytes,
+        alternatives=alternatives(Ground(spec, catalog, surveyed, trials)),
+    )

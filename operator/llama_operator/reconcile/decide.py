@@ -1,0 +1,141 @@
+"""Desired against observed: what to create, apply, delete or wait for. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.names import statefulset_name
+from llama_operator.reconcile.actions import Action, Apply, Create, Delete
+from llama_operator.reconcile.drift import holds
+from llama_operator.reconcile.observed import Child, Json
+from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest
+from llama_operator.render.objects import controller_revision
+
+REVISION_KIND = "ControllerRevision"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, in stages: the actions of a stage are independent of each other.
+
+    `waiting_for` names children of a deleted deployment of the same name; nothing is done until
+    the garbage collector removed them. `conflicts` names objects that carry our labels and names
+    but belong to nobody; they are never touched.
+    """
+
+    stages: tuple[tuple[Action, ...], ...] = ()
+    waiting_for: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions in order."""
+        return tuple(action for stage in self.stages for action in stage)
+
+
+def effective_replicas(deployment: LlamaDeployment) -> int:
+    """Replicas that the StatefulSet is asked for."""
+    return 0 if deployment.spec.suspend else deployment.spec.replicas
+
+
+def decide(
+    deployment: LlamaDeployment,
+    revision: Revision | None,
+    children: Iterable[Child],
+    unholdable: Mapping[str, str],
+) -> Decision:
+    """Actions that make the children equal to the revision.
+
+    Args:
+        deployment: the valid object.
+        revision: what should run; None while nothing fits.
+        children: every object that carries the deployment's instance label.
+        unholdable: by uid, the digest of an intent that the API server or a webhook rewrites at
+            once; applying it again would only be a war.
+    """
+    children = tuple(children)
+    uid = deployment.metadata.uid
+    old = sorted(
+        f"{child.kind}/{child.name}" for child in children if child.owner_uid not in ("", uid)
+    )
+    if old:
+        return Decision(waiting_for=tuple(old))
+    if revision is None:
+        return Decision()
+    replicas = effective_replicas(deployment)
+    by_name = {(child.kind, child.name): child for child in children}
+    actions: list[Action] = []
+    conflicts: list[str] = []
+    for body in _children(revision, deployment, replicas):
+        child = by_name.get((body["kind"], body["metadata"]["name"]))
+        if child is not None and not child.owner_uid:
+            conflicts.append(f"{child.kind}/{child.name}")
+            continue
+        action = _converge(body, child, unholdable)
+        if action is not None:
+            actions.append(action)
+    if replicas <= 1:
+        actions.extend(
+            Delete(child, "one replica needs no disruption budget")
+            for child in children
+            if child.kind == "PodDisruptionBudget" and child.owner_uid == uid and not child.deleting
+        )
+    record = _record(deployment, revision, by_name)
+    own = tuple(child for child in children if child.owner_uid == uid)
+    stages = ((record,) if record is not None else (), tuple(actions), _prune(revision, own))
+    return Decision(
+        stages=tuple(stage for stage in stages if stage), conflicts=tuple(sorted(conflicts))
+    )
+
+
+def _children(revision: Revision, deployment: LlamaDeployment, replicas: int) -> tuple[Json, ...]:
+    objects = revision.objects
+    stateful_set = {
+        **objects.stateful_set,
+        "spec": {**objects.stateful_set["spec"], "replicas": replicas},
+    }
+    assert stateful_set["metadata"]["name"] == statefulset_name(deployment.metadata.name)
+    bodies = (objects.headless_service, objects.service, stateful_set)
+    return (*bodies, objects.disruption_budget) if replicas > 1 else bodies
+
+
+def _converge(body: Json, child: Child | None, unholdable: Mapping[str, str]) -> Action | None:
+    if child is None:
+        return Create(body, "it is missing")
+    if child.deleting or holds(body, child.body):
+        return None
+    if unholdable.get(child.uid) == digest(body):
+        return None
+    return Apply(with_uid(body, child.uid), child, "it differs from the plan")
+
+
+def with_uid(body: Json, uid: str) -> Json:
+    """The intent, bound to one object: applying it to another one fails."""
+    return {**body, "metadata": {**body["metadata"], "uid": uid}}
+
+
+def _record(
+    deployment: LlamaDeployment, revision: Revision, by_name: Mapping[tuple[str, str], Child]
+) -> Action | None:
+    body = controller_revision(
+        deployment, name=revision.name, revision=revision.number, data=revision.data()
+    )
+    child = by_name.get((REVISION_KIND, revision.name))
+    if child is None:
+        return Create(body, "a new revision")
+    if child.body.get("revision") != revision.number:
+        return Apply(with_uid(body, child.uid), child, "the spec went back to this revision")
+    return None
+
+
+def _prune(revision: Revision, children: Iterable[Child]) -> tuple[Action, ...]:
+    recorded = sorted(
+        (
+            child
+            for child in children
+            if child.kind == REVISION_KIND and child.name != revision.name and not child.deleting
+        ),
+        key=lambda child: int(child.body.get("revision") or 0),
+    )
+    surplus = len(recorded) - (HISTORY_LIMIT - 1)
+    return tuple(Delete(child, "an old revision") for child in recorded[: max(0, surplus)])

@@ -1,0 +1,125 @@
+"""From spec and facts to the revision that should run, and why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.names import ANNOTATION_REVISION, revision_name
+from llama_operator.api.plan import Plan
+from llama_operator.api.status import Recommendation
+from llama_operator.planning.outcome import Outcome, Planned, Refusal
+from llama_operator.reconcile.observed import Json
+from llama_operator.reconcile.revision import (
+    Objects,
+    Revision,
+    digest,
+    planning_hash,
+    template_hash,
+)
+from llama_operator.render.objects import RENDER_VERSION, render
+
+Planner = Callable[[LlamaDeployment, Plan | None], Outcome]
+"""Plans a deployment with the catalog and inventory of this pass; the second argument is today's
+plan."""
+
+PDB_REPLICAS = 2
+"""The budget is rendered as for two replicas and applied only above one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What should run.
+
+    `revision` is None when nothing ever fitted. `refusal` is set when the spec as it is cannot be
+    planned; the last good revision then goes on. `recommendation` is what the operator would do
+    but does not do unasked.
+    """
+
+    revision: Revision | None
+    refusal: Refusal | None = None
+    recommendation: Recommendation | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of the revision."""
+        return self.revision.plan if self.revision is not None else None
+
+
+def desire(deployment: LlamaDeployment, recorded: Revision | None, planner: Planner) -> Desired:
+    """The revision that should run for this spec.
+
+    A recorded revision stays as it is while neither the planning inputs nor the inputs of the pod
+    template changed: not for another inventory or catalog, nor for a new version of the operator.
+    """
+    planning, template = planning_hash(deployment), template_hash(deployment)
+    if recorded is not None and recorded.planning_hash == planning:
+        if recorded.template_hash == template:
+            return Desired(recorded, recommendation=_new_rendering(recorded))
+        return Desired(_revise(deployment, recorded, recorded.plan, planning, template))
+    current = recorded.plan if recorded is not None else deployment.status.plan
+    outcome = planner(deployment, current)
+    if isinstance(outcome, Planned):
+        return Desired(_revise(deployment, recorded, outcome.plan, planning, template))
+    recommendation = None
+    if outcome.alternatives:
+        recommendation = Recommendation(
+            reason=outcome.reason,
+            message="Each of these would fit; apply one as a merge patch.",
+            alternatives=list(outcome.alternatives),
+        )
+    return Desired(recorded, outcome, recommendation)
+
+
+def _new_rendering(recorded: Revision) -> Recommendation | None:
+    if recorded.render_version == RENDER_VERSION:
+        return None
+    return Recommendation(
+        reason="NewRendering",
+        message="This version of the operator renders the pods differently. Nothing moves until "
+        "you edit the spec or set the annotation llama-operator.io/replan to a new value.",
+    )
+
+
+def _revise(
+    deployment: LlamaDeployment,
+    recorded: Revision | None,
+    plan: Plan,
+    planning: str,
+    template: str,
+) -> Revision:
+    rendered = render(plan, deployment, replicas=PDB_REPLICAS, revision="")
+    assert rendered.pod_disruption_budget is not None
+    objects = Objects(
+        stateful_set=rendered.statefulset,
+        service=rendered.service,
+        headless_service=rendered.headless_service,
+        disruption_budget=rendered.pod_disruption_budget,
+    )
+    revision = Revision(
+        name="",
+        number=recorded.number + 1 if recorded is not None else 1,
+        planning_hash=planning,
+        template_hash=template,
+        render_version=RENDER_VERSION,
+        plan=plan,
+        objects=objects,
+    )
+    name = revision_name(deployment.metadata.name, _digest(revision))
+    stateful_set = with_annotation(rendered.statefulset, ANNOTATION_REVISION, name)
+    return replace(revision, name=name, objects=replace(objects, stateful_set=stateful_set))
+
+
+def _digest(revision: Revision) -> str:
+    """Hash of what runs; why it was chosen is left out, since that tells of the cluster then."""
+    data = revision.data()
+    data["plan"] = {
+        key: value for key, value in data["plan"].items() if key not in ("reasons", "summary")
+    }
+    return digest(data)
+
+
+def with_annotation(body: Json, key: str, value: str) -> Json:
+    """The object with one more annotation."""
+    metadata = body["metadata"]
+    annotations = {**metadata.get("annotations", {}), key: value}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}

@@ -1,0 +1,110 @@
+"""Projection of pods: ready, scheduled, or why not."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llama_operator.api.names import LABEL_INSTANCE
+from llama_operator.api.reasons import Reason
+from llama_operator.reconcile.observed import PodFacts, PodFailure
+
+MESSAGE_LIMIT: Final = 300
+_PULL_REASONS: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+_GPU_MEMORY_TEXTS: Final = (
+    "out of memory",
+    "KV cache is needed",
+    "less than desired GPU memory utilization",
+    "No available memory for the cache blocks",
+)
+"""What vLLM prints when GPU memory does not suffice (vLLM 0.33, v1/core/kv_cache_utils.py and
+v1/worker/gpu_worker.py)."""
+
+
+def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
+    """Project a pod; None when it has no instance label."""
+    metadata = item.get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    instance = labels.get(LABEL_INSTANCE)
+    if not instance:
+        return None
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    conditions = {entry.get("type"): entry for entry in status.get("conditions") or ()}
+    scheduled = conditions.get("PodScheduled") or {}
+    ready = (conditions.get("Ready") or {}).get("status") == "True"
+    return PodFacts(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        instance=instance,
+        node=spec.get("nodeName") or "",
+        gpus=_gpus(spec),
+        ready=ready,
+        unschedulable=scheduled.get("status") == "False"
+        and scheduled.get("reason") == "Unschedulable",
+        deleting=metadata.get("deletionTimestamp") is not None,
+        finished=status.get("phase") in ("Succeeded", "Failed"),
+        template_hash=labels.get("controller-revision-hash", ""),
+        failure=None if ready else _failure(metadata["name"], status),
+    )
+
+
+def _gpus(spec: Mapping[str, Any]) -> int:
+    total = 0
+    for container in spec.get("containers") or ():
+        limits = (container.get("resources") or {}).get("limits") or {}
+        for resource, value in limits.items():
+            if resource.endswith(("/gpu", "/gaudi")) and str(value).isdigit():
+                total += int(value)
+    return total
+
+
+def _failure(pod: str, status: Mapping[str, Any]) -> PodFailure | None:
+    for container in status.get("containerStatuses") or ():
+        state = container.get("state") or {}
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason") or ""
+        if reason in _PULL_REASONS:
+            return PodFailure(
+                Reason.IMAGE_PULL_FAILED,
+                f"pod {pod}: image {container.get('image')} cannot be pulled",
+            )
+        if reason == "InvalidImageName":
+            return PodFailure(
+                Reason.IMAGE_PULL_FAILED,
+                f"pod {pod}: {container.get('image')} is not an image name; mend spec.engine.image",
+                needs_edit=True,
+            )
+        if reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
+            return PodFailure(
+                Reason.CONTAINER_FAILED, f"pod {pod}: {_short(waiting.get('message') or reason)}"
+            )
+        last = container.get("lastState") or {}
+        ended = state.get("terminated") or last.get("terminated")
+        if ended is not None and not container.get("ready"):
+            return _exit_failure(pod, ended)
+    if status.get("phase") == "Failed":
+        text = _short(status.get("message") or status.get("reason") or "failed")
+        return PodFailure(Reason.CONTAINER_FAILED, f"pod {pod}: {text}")
+    return None
+
+
+def _exit_failure(pod: str, ended: Mapping[str, Any]) -> PodFailure:
+    text = str(ended.get("message") or "")
+    if ended.get("reason") == "OOMKilled":
+        return PodFailure(
+            Reason.OUT_OF_MEMORY, f"pod {pod}: the node's memory limit was exceeded (OOMKilled)"
+        )
+    if any(mark in text for mark in _GPU_MEMORY_TEXTS):
+        return PodFailure(Reason.OUT_OF_MEMORY, f"pod {pod}: {_short(_last_line(text))}")
+    code = ended.get("exitCode")
+    detail = _last_line(text) or str(ended.get("reason") or "no message")
+    return PodFailure(Reason.CONTAINER_FAILED, f"pod {pod}: exit code {code}: {_short(detail)}")
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

@@ -1,0 +1,143 @@
+"""Revisions: the record of what runs, in a ControllerRevision.
+
+A revision holds the hash of the planning inputs, the hash of the inputs that only change the pod
+template, the plan and the rendered objects. Nothing that runs moves as long as both hashes stay.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.names import ANNOTATION_REPLAN
+from llama_operator.api.plan import Plan
+from llama_operator.reconcile.observed import Child, Json
+
+HISTORY_LIMIT: Final = 5
+"""Revisions kept, the newest included."""
+
+_TEMPLATE_FIELDS: Final = ("servedModelNames", "tokenSecretRef")
+_TEMPLATE_ENGINE_FIELDS: Final = ("extraArgs", "env")
+_RUNTIME_FIELDS: Final = ("replicas", "suspend")
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - JSON
+    """The one byte string of a JSON value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Hex SHA-256 of a JSON value, 16 characters."""
+    return hashlib.sha256(canonical(value)).hexdigest()[:16]
+
+
+def planning_hash(deployment: LlamaDeployment) -> str:
+    """Hash of all that planning reads from the spec, and of the replan annotation."""
+    spec = _set_fields(deployment)
+    for field in (*_TEMPLATE_FIELDS, *_RUNTIME_FIELDS):
+        spec.pop(field, None)
+    for field in _TEMPLATE_ENGINE_FIELDS:
+        spec.get("engine", {}).pop(field, None)
+    if not spec.get("engine", True):
+        del spec["engine"]
+    return digest(
+        {"spec": spec, "replan": deployment.metadata.annotations.get(ANNOTATION_REPLAN, "")}
+    )
+
+
+def template_hash(deployment: LlamaDeployment) -> str:
+    """Hash of what changes the pod template but not the plan."""
+    spec = _set_fields(deployment)
+    engine = spec.get("engine", {})
+    return digest(
+        {
+            **{field: spec[field] for field in _TEMPLATE_FIELDS if field in spec},
+            **{field: engine[field] for field in _TEMPLATE_ENGINE_FIELDS if field in engine},
+        }
+    )
+
+
+def _set_fields(deployment: LlamaDeployment) -> Json:
+    """The spec without defaults, so that a new field with a default changes no hash."""
+    return deployment.spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude_none=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The rendered children of a revision, as recorded; replicas are set at each pass."""
+
+    stateful_set: Json
+    service: Json
+    headless_service: Json
+    disruption_budget: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One recorded revision. `number` orders them; `name` is empty until it is recorded."""
+
+    name: str
+    number: int
+    planning_hash: str
+    template_hash: str
+    render_version: int
+    plan: Plan
+    objects: Objects
+
+    def data(self) -> Json:
+        """What the ControllerRevision carries."""
+        return {
+            "planningHash": self.planning_hash,
+            "templateHash": self.template_hash,
+            "renderVersion": self.render_version,
+            "plan": self.plan.to_object(),
+            "objects": {
+                "statefulSet": self.objects.stateful_set,
+                "service": self.objects.service,
+                "headlessService": self.objects.headless_service,
+                "podDisruptionBudget": self.objects.disruption_budget,
+            },
+        }
+
+
+def read_revision(child: Child) -> Revision | None:
+    """The revision that a ControllerRevision records; None when it cannot be read."""
+    data = child.body.get("data")
+    try:
+        assert isinstance(data, dict)
+        objects = data["objects"]
+        return Revision(
+            name=child.name,
+            number=int(child.body["revision"]),
+            planning_hash=data["planningHash"],
+            template_hash=data["templateHash"],
+            render_version=int(data["renderVersion"]),
+            plan=Plan.model_validate(data["plan"]),
+            objects=Objects(
+                stateful_set=objects["statefulSet"],
+                service=objects["service"],
+                headless_service=objects["headlessService"],
+                disruption_budget=objects["podDisruptionBudget"],
+            ),
+        )
+    except (AssertionError, KeyError, TypeError, ValueError, ValidationError):
+        return None
+
+
+def latest_record(children: Iterable[Child], owner_uid: str) -> Child | None:
+    """The ControllerRevision of an owner with the highest number that can be read."""
+    records = [
+        child
+        for child in children
+        if child.kind == "ControllerRevision"
+        and child.owner_uid == owner_uid
+        and not child.deleting
+        and read_revision(child) is not None
+    ]
+    return max(records, key=lambda child: int(child.body["revision"]), default=None)

@@ -1,0 +1,254 @@
+"""The status of one pass: Ready with one reason, and what is true besides. Pure.
+
+Messages are stable: the same situation gives the same text, so that nothing is written at rest.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.names import selector_text, service_url, statefulset_name
+from llama_operator.api.reasons import Reason
+from llama_operator.api.status import (
+    Condition,
+    ConditionType,
+    LlamaDeploymentStatus,
+)
+from llama_operator.errors import SpecError
+from llama_operator.reconcile.actions import Failure
+from llama_operator.reconcile.decide import Decision, effective_replicas
+from llama_operator.reconcile.desired import Desired
+from llama_operator.reconcile.observed import Child, PodFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that the status is computed from.
+
+    `waiting` says which GPUs a replica waits for, empty when its GPUs are free or bound.
+    `catalog_errors` are errors in users' rows.
+    """
+
+    deployment: LlamaDeployment
+    desired: Desired
+    decision: Decision
+    children: tuple[Child, ...] = ()
+    pods: tuple[PodFacts, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    waiting: str = ""
+    catalog_errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """One line of the status table: Ready or not, and who must act.
+
+    `progress` is the reason of Reconciling where it is another than that of Ready.
+    """
+
+    ready: bool
+    reason: Reason
+    message: str
+    reconciling: bool = False
+    stalled: bool = False
+    progress: Reason | None = None
+
+
+def status_of(situation: Situation, now: datetime) -> LlamaDeploymentStatus:
+    """The status after a pass; transition times move only when a status moved."""
+    deployment = situation.deployment
+    plan = situation.desired.plan
+    verdict = _verdict(situation)
+    problem = None if deployment.spec.suspend else _problem(situation)
+    conditions = [(ConditionType.READY, verdict.ready, verdict.reason, verdict.message)]
+    if verdict.reconciling or (problem is not None and problem.reconciling):
+        cause = problem if problem is not None and problem.reconciling else verdict
+        conditions.append(
+            (ConditionType.RECONCILING, True, cause.progress or cause.reason, cause.message)
+        )
+    if verdict.stalled or (problem is not None and problem.stalled):
+        cause = problem if problem is not None and problem.stalled else verdict
+        conditions.append((ConditionType.STALLED, True, cause.reason, cause.message))
+    if situation.catalog_errors:
+        conditions.append(
+            (
+                ConditionType.CATALOG_DEGRADED,
+                True,
+                Reason.CATALOG_ROWS_INVALID,
+                _join(sorted(situation.catalog_errors)[:5]),
+            )
+        )
+    ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
+    return LlamaDeploymentStatus(
+        observed_generation=deployment.metadata.generation,
+        conditions=_stamp(
+            deployment.status.conditions, conditions, deployment.metadata.generation, now
+        ),
+        plan=plan,
+        recommendation=situation.desired.recommendation,
+        replicas=effective_replicas(deployment) if plan is not None else 0,
+        ready_replicas=len(ready),
+        selector=selector_text(deployment.metadata.name),
+        url=service_url(deployment.metadata.name, deployment.metadata.namespace)
+        if plan is not None
+        else None,
+    )
+
+
+def invalid_status(
+    generation: int,
+    old: LlamaDeploymentStatus,
+    problem: SpecError,
+    ready_pods: int,
+    now: datetime,
+) -> LlamaDeploymentStatus:
+    """The status of an object that breaks a rule: what it says, beside what goes on serving."""
+    serving = ready_pods > 0
+    ready = (
+        ConditionType.READY,
+        serving,
+        Reason.SERVING if serving else problem.reason,
+        "the last good revision answers" if serving else _short(str(problem)),
+    )
+    stalled = (ConditionType.STALLED, True, problem.reason, _short(str(problem)))
+    return old.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": _stamp(old.conditions, [ready, stalled], generation, now),
+            "ready_replicas": ready_pods,
+        }
+    )
+
+
+def _verdict(situation: Situation) -> _Verdict:
+    """The Ready condition by the table: the first line that applies."""
+    replicas = effective_replicas(situation.deployment)
+    if situation.deployment.spec.suspend:
+        return _Verdict(False, Reason.SUSPENDED, "suspended by spec.suspend")
+    if replicas == 0 and situation.desired.revision is not None:
+        return _Verdict(False, Reason.SCALED_TO_ZERO, "zero replicas are asked for")
+    ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
+    if ready:
+        rolling = _rolling(situation, replicas)
+        return _Verdict(
+            True,
+            Reason.SERVING,
+            f"{len(ready)} of {replicas} replicas answer",
+            reconciling=rolling or len(ready) != replicas,
+            progress=Reason.ROLLING_OUT if rolling else Reason.STARTING,
+        )
+    problem = _problem(situation)
+    if problem is not None:
+        return problem
+    if situation.waiting:
+        return _Verdict(False, Reason.WAITING_FOR_GPUS, situation.waiting, reconciling=True)
+    return _Verdict(
+        False,
+        Reason.STARTING,
+        f"0 of {replicas} replicas answer; a replica may take up to "
+        f"{situation.desired.plan.startup_seconds if situation.desired.plan else 0} s to start",
+        reconciling=True,
+    )
+
+
+def _problem(situation: Situation) -> _Verdict | None:
+    """What hinders the spec as it is, whether or not an older revision answers."""
+    decision = situation.decision
+    if decision.waiting_for:
+        return _Verdict(
+            False,
+            Reason.WAITING_FOR_DELETION,
+            f"children of a deleted deployment of this name are still there: "
+            f"{_join(decision.waiting_for)}",
+            reconciling=True,
+        )
+    refusal = situation.desired.refusal
+    if refusal is not None:
+        message = refusal.message
+        if refusal.alternatives:
+            options = "; ".join(option.summary for option in refusal.alternatives)
+            message = f"{message} Instead: {options}"
+        return _Verdict(False, refusal.reason, message, stalled=True)
+    if decision.conflicts:
+        return _Verdict(
+            False,
+            Reason.NAME_CONFLICT,
+            f"{_join(decision.conflicts)} exists and belongs to somebody else; rename this "
+            "deployment or remove that object",
+            stalled=True,
+        )
+    if situation.failures:
+        first = min(situation.failures, key=lambda item: (item.action.kind, item.action.name))
+        stalled = first.needs_edit
+        return _Verdict(
+            False, Reason(first.reason), first.message, reconciling=not stalled, stalled=stalled
+        )
+    failing = sorted(
+        (pod for pod in situation.pods if pod.failure is not None and not pod.deleting),
+        key=lambda pod: pod.name,
+    )
+    if failing:
+        failure = failing[0].failure
+        assert failure is not None
+        return _Verdict(
+            False,
+            Reason(failure.reason),
+            failure.message,
+            reconciling=not failure.needs_edit,
+            stalled=failure.needs_edit,
+        )
+    return None
+
+
+def _rolling(situation: Situation, replicas: int) -> bool:
+    """Whether the StatefulSet has not yet brought every pod to its newest template."""
+    name = statefulset_name(situation.deployment.metadata.name)
+    for child in situation.children:
+        if child.kind == "StatefulSet" and child.name == name:
+            status = child.body.get("status") or {}
+            generation = child.body["metadata"].get("generation", 0)
+            return (
+                int(status.get("observedGeneration") or 0) < int(generation)
+                or status.get("updateRevision") != status.get("currentRevision")
+                or int(status.get("updatedReplicas") or 0) != replicas
+            )
+    return True
+
+
+def _stamp(
+    old: Sequence[Condition],
+    new: Iterable[tuple[ConditionType, bool, str, str]],
+    generation: int,
+    now: datetime,
+) -> list[Condition]:
+    """Conditions with transition times; a time moves only when the status moved."""
+    before = {condition.type: condition for condition in old}
+    stamped = []
+    for kind, value, reason, message in new:
+        status = "True" if value else "False"
+        previous = before.get(kind)
+        time = (
+            previous.last_transition_time
+            if previous is not None and previous.status == status
+            else now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        )
+        stamped.append(
+            Condition(
+                type=kind,
+                status=status,
+                reason=str(reason),
+                message=_short(message),
+                last_transition_time=time,
+                observed_generation=generation,
+            )
+        )
+    return stamped
+
+
+def _join(items: Iterable[str]) -> str:
+    return ", ".join(items)
+
+
+def _short(text: str, limit: int = 4096) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

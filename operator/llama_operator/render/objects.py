@@ -1,0 +1,167 @@
+"""The children of a LlamaDeployment as checked objects. Same input, same bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llama_operator.api import names
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.plan import Plan
+from llama_operator.api.v1alpha1 import API_VERSION, KIND
+from llama_operator.render.checks import Manifest
+from llama_operator.render.pod import pod_template
+from llama_operator.render.renderer import render_template
+from llama_operator.render.values import (
+    ChildMetadata,
+    ControllerRevisionValues,
+    Owner,
+    PodDisruptionBudgetValues,
+    ServiceValues,
+    StatefulSetValues,
+)
+
+RENDER_VERSION: Final = 1
+"""Raised with every change that makes another pod template from the same plan and spec."""
+
+__all__ = ["RENDER_VERSION", "Rendered", "controller_revision", "pod_template", "render"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The children that serve one deployment; no budget for a single replica, which may drain."""
+
+    statefulset: Manifest
+    service: Manifest
+    headless_service: Manifest
+    pod_disruption_budget: Manifest | None
+
+    def objects(self) -> tuple[Manifest, ...]:
+        """All children, in the order of creation: Services first, so that pods find their names."""
+        always = (self.service, self.headless_service, self.statefulset)
+        if self.pod_disruption_budget is None:
+            return always
+        return (*always, self.pod_disruption_budget)
+
+
+def render(
+    plan: Plan,
+    deployment: LlamaDeployment,
+    *,
+    replicas: int,
+    revision: str,
+    template: Mapping[str, Any] | None = None,
+    color: str = "a",
+) -> Rendered:
+    """Render the children of a deployment.
+
+    Args:
+        plan: what one replica needs and where it runs.
+        deployment: whose name, namespace and UID the children carry.
+        replicas: replicas to run now.
+        revision: name of the ControllerRevision that records plan and pod template.
+        template: pod template recorded there, used as it is but for the color; None renders the
+            template of today.
+        color: `a` or `b`, which of the two StatefulSets.
+
+    Raises:
+        SpecError: the plan names an engine that is not known.
+        RenderError: an object is refused by its API model.
+    """
+    name = deployment.metadata.name
+    selector = names.selector_labels(name)
+    recorded = pod_template(plan, deployment) if template is None else template
+    headless = names.headless_service_name(name)
+    return Rendered(
+        statefulset=render_template(
+            "StatefulSet",
+            "statefulset.yaml.j2",
+            StatefulSetValues(
+                metadata=_metadata(
+                    deployment,
+                    names.statefulset_name(name, color),
+                    {names.ANNOTATION_REVISION: revision},
+                ),
+                service_name=headless,
+                replicas=replicas,
+                selector={**selector, names.LABEL_COLOR: color},
+                template=_colored(recorded, color),
+            ),
+        ),
+        service=render_template(
+            "Service",
+            "service.yaml.j2",
+            ServiceValues(
+                metadata=_metadata(deployment, names.service_name(name)),
+                selector=selector,
+                port=names.PORT,
+            ),
+        ),
+        headless_service=render_template(
+            "Service",
+            "headless-service.yaml.j2",
+            ServiceValues(
+                metadata=_metadata(deployment, headless),
+                selector=selector,
+                port=names.PORT,
+            ),
+        ),
+        pod_disruption_budget=_pod_disruption_budget(deployment, selector, replicas),
+    )
+
+
+def controller_revision(
+    deployment: LlamaDeployment, *, name: str, revision: int, data: Mapping[str, Any]
+) -> Manifest:
+    """The ControllerRevision that records what runs.
+
+    Args:
+        deployment: the owner.
+        name: name of the object, from `api.names.revision_name`.
+        revision: number that grows with each new record.
+        data: what is recorded: inputs' hash, plan, render version and pod template.
+
+    Raises:
+        RenderError: the object is refused by its API model.
+    """
+    return render_template(
+        "ControllerRevision",
+        "controller-revision.yaml.j2",
+        ControllerRevisionValues(
+            metadata=_metadata(deployment, name), revision=revision, data=data
+        ),
+    )
+
+
+def _pod_disruption_budget(
+    deployment: LlamaDeployment, selector: Mapping[str, str], replicas: int
+) -> Manifest | None:
+    if replicas <= 1:
+        return None
+    return render_template(
+        "PodDisruptionBudget",
+        "pod-disruption-budget.yaml.j2",
+        PodDisruptionBudgetValues(
+            metadata=_metadata(deployment, names.base_name(deployment.metadata.name)),
+            selector=selector,
+        ),
+    )
+
+
+def _metadata(
+    deployment: LlamaDeployment, name: str, annotations: Mapping[str, str] | None = None
+) -> ChildMetadata:
+    uid = deployment.metadata.uid
+    return ChildMetadata(
+        name=name,
+        namespace=deployment.metadata.namespace,
+        labels=names.child_labels(deployment.metadata.name),
+        owner=Owner(API_VERSION, KIND, deployment.metadata.name, uid) if uid else None,
+        annotations=annotations or {},
+    )
+
+
+def _colored(template: Mapping[str, Any], color: str) -> dict[str, Any]:
+    """The template with the color among its labels, which the StatefulSet's selector asks for."""
+    metadata = template.get("metadata") or {}
+    labels = {**(metadata.get("labels") or {}), names.LABEL_COLOR: color}
+    return {**template, "metadata": {**metadata, "labels": labels}}

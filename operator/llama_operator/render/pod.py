@@ -1,0 +1,73 @@
+"""The pod template of a plan: what a revision records and what decides whether pods restart."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.names import child_labels
+from llama_operator.api.plan import GpuChoice, Plan
+from llama_operator.engines.engine import Scratch
+from llama_operator.engines.registry import engine
+from llama_operator.render.checks import Manifest
+from llama_operator.render.quantities import canonical_bytes, canonical_cpu
+from llama_operator.render.renderer import render_template
+from llama_operator.render.values import PodTemplateValues, Resources, Volume
+
+_NVIDIA_DOMAIN: Final = "nvidia.com/"
+_NVIDIA_TAINT: Final = "nvidia.com/gpu"
+
+
+def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
+    """The pod template that serves the plan, as `{metadata, spec}`.
+
+    It depends on the plan, on the deployment's name and on what the spec hands to the engine; not
+    on replicas, color, UID or generation, so that none of these restarts a pod.
+
+    Raises:
+        SpecError: the plan names an engine that is not known.
+        RenderError: the template is refused by the API model.
+    """
+    container = engine(plan.engine).container(plan, deployment)
+    values = PodTemplateValues(
+        labels=child_labels(deployment.metadata.name),
+        gpu_label=plan.gpu.label,
+        accepted_products=accepted_products(plan.gpu),
+        preferred_product=plan.gpu.product,
+        tolerations=(taint_key(plan.gpu.resource),),
+        container=container,
+        resources=Resources(
+            cpu=canonical_cpu(plan.host.cpu_millicores),
+            memory=canonical_bytes(plan.host.memory_bytes),
+            ephemeral_storage=canonical_bytes(plan.host.disk_bytes),
+            gpu_resource=plan.gpu.resource,
+            gpus=str(plan.gpu.count),
+        ),
+        volumes=_volumes(container.scratch),
+    )
+    return render_template("PodTemplateSpec", "pod-template.yaml.j2", values)
+
+
+def accepted_products(gpu: GpuChoice) -> tuple[str, ...]:
+    """Products on which pods may run: those on which the plan fits, always the chosen one."""
+    return tuple(sorted({*gpu.accepted_products, gpu.product}))
+
+
+def taint_key(resource: str) -> str:
+    """Key of the taint that keeps other pods off nodes with this resource.
+
+    Clouds and device plugins taint by the resource's name; MIG resources such as
+    `nvidia.com/mig-1g.10gb` are behind the taint of the whole card.
+    """
+    return _NVIDIA_TAINT if resource.startswith(_NVIDIA_DOMAIN) else resource
+
+
+def _volumes(scratch: Sequence[Scratch]) -> tuple[Volume, ...]:
+    return tuple(
+        Volume(
+            name=folder.name,
+            path=folder.path,
+            medium=folder.medium,
+            size_limit=canonical_bytes(folder.size_limit_bytes),
+        )
+        for folder in scratch
+    )

@@ -1,0 +1,112 @@
+"""What the templates are given: one typed object each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from llama_operator.engines.engine import Container
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The deployment as the owner of its children."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildMetadata:
+    """Metadata of a child; `owner` is None for a deployment that no API server has seen."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    owner: Owner | None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Requests and limits of the engine's container, as canonical quantities."""
+
+    cpu: str
+    memory: str
+    ephemeral_storage: str
+    gpu_resource: str
+    gpus: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """An emptyDir volume and where it is mounted; `medium` is empty for disk."""
+
+    name: str
+    path: str
+    medium: str
+    size_limit: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodTemplateValues:
+    """Values of `pod-template.yaml.j2`.
+
+    `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
+    of taints.
+    """
+
+    labels: Mapping[str, str]
+    gpu_label: str
+    accepted_products: tuple[str, ...]
+    preferred_product: str
+    tolerations: tuple[str, ...]
+    container: Container
+    resources: Resources
+    volumes: tuple[Volume, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatefulSetValues:
+    """Values of `statefulset.yaml.j2`; `template` is a whole pod template."""
+
+    metadata: ChildMetadata
+    service_name: str
+    replicas: int
+    selector: Mapping[str, str]
+    template: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceValues:
+    """Values of `service.yaml.j2` and `headless-service.yaml.j2`."""
+
+    metadata: ChildMetadata
+    selector: Mapping[str, str]
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PodDisruptionBudgetValues:
+    """Values of `pod-disruption-budget.yaml.j2`."""
+
+    metadata: ChildMetadata
+    selector: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerRevisionValues:
+    """Values of `controller-revision.yaml.j2`; `data` is what the revision records."""
+
+    metadata: ChildMetadata
+    revision: int
+    data: Mapping[str, object]
+
+
+Values = (
+    PodTemplateValues
+    | StatefulSetValues
+    | ServiceValues
+    | PodDisruptionBudgetValues
+    | ControllerRevisionValues
+)

@@ -1,0 +1,25 @@
+"""Write the golden objects anew; the difference is read like code before it is kept.
+
+Run from the root of the repository: `make golden`.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from golden.cases import CASES, dump
+
+
+def main() -> None:
+    """Render every case into its folder `expected`."""
+    for case in CASES:
+        shutil.rmtree(case.expected_folder, ignore_errors=True)
+        case.expected_folder.mkdir()
+        for name, manifest in case.render().items():
+            (case.expected_folder / f"{name}.yaml").write_text(dump(manifest), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+from typing import Any
+
+import pytest
+
+from llama_operator.api.reasons import Reason
+from llama_operator.reconcile.pods import pod_facts
+
+
+def pod(status: dict[str, Any], spec: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "llama-a-0",
+            "uid": "u1",
+            "labels": {"app.kubernetes.io/instance": "llama", "controller-revision-hash": "h1"},
+        },
+        "spec": {
+            "containers": [{"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "4"}}}],
+            **(spec or {}),
+        },
+        "status": status,
+    }
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {
+        "containerStatuses": [
+            {"image": "i:1", "state": {"waiting": {"reason": reason, "message": message}}}
+        ]
+    }
+
+
+def ended(code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
+    terminated = {"exitCode": code, "reason": reason, "message": message}
+    return {
+        "containerStatuses": [
+            {
+                "image": "i:1",
+                "ready": False,
+                "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                "lastState": {"terminated": terminated},
+            }
+        ]
+    }
+
+
+def test_a_bound_ready_pod_holds_its_gpus() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}
+    facts = pod_facts(pod(status, {"nodeName": "n1"}))
+    assert facts is not None
+    assert (facts.ready, facts.node, facts.gpus, facts.failure) == (True, "n1", 4, None)
+
+
+def test_a_pod_without_our_labels_is_none_of_ours() -> None:
+    assert pod_facts({"metadata": {"name": "x", "uid": "u"}}) is None
+
+
+def test_the_scheduler_found_no_node() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    facts = pod_facts(pod({"conditions": [condition], "phase": "Pending"}))
+    assert facts is not None
+    assert facts.unschedulable
+    assert facts.failure is None
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "text", "needs_edit"),
+    [
+        pytest.param(
+            waiting("ImagePullBackOff"),
+            Reason.IMAGE_PULL_FAILED,
+            "i:1",
+            False,
+            id="image cannot be pulled",
+        ),
+        pytest.param(
+            waiting("ErrImagePull", "rpc error"),
+            Reason.IMAGE_PULL_FAILED,
+            "i:1",
+            False,
+            id="the first failure to pull reads the same as the back-off",
+        ),
+        pytest.param(
+            waiting("InvalidImageName"),
+            Reason.IMAGE_PULL_FAILED,
+            "spec.engine.image",
+            True,
+            id="an image name that only an edit can mend",
+        ),
+        pytest.param(
+            waiting("CreateContainerConfigError", 'secret "hf-token" not found'),
+            Reason.CONTAINER_FAILED,
+            'secret "hf-token" not found',
+            False,
+            id="a missing Secret is named",
+        ),
+        pytest.param(
+            ended(137, "OOMKilled"),
+            Reason.OUT_OF_MEMORY,
+            "memory limit",
+            False,
+            id="the node's memory limit",
+        ),
+        pytest.param(
+            ended(1, message="Traceback\ntorch.OutOfMemoryError: CUDA out of memory. Tried ..."),
+            Reason.OUT_OF_MEMORY,
+            "CUDA out of memory",
+            False,
+            id="GPU memory by the engine's words",
+        ),
+        pytest.param(
+            ended(2, message="usage:\n unrecognized arguments: --x\n"),
+            Reason.CONTAINER_FAILED,
+            "exit code 2: unrecognized arguments: --x",
+            False,
+            id="the last line of the message tells why",
+        ),
+        pytest.param(
+            {"phase": "Failed", "reason": "Evicted", "message": "low on disk"},
+            Reason.CONTAINER_FAILED,
+            "low on disk",
+            False,
+            id="evicted",
+        ),
+    ],
+)
+def test_why_a_pod_cannot_serve(
+    status: dict[str, Any], reason: str, text: str, needs_edit: bool
+) -> None:
+    facts = pod_facts(pod(status))
+    assert facts is not None
+    assert facts.failure is not None
+    assert facts.failure.reason == reason
+    assert text in facts.failure.message
+    assert facts.failure.needs_edit == needs_edit
+
+
+def test_a_long_message_is_cut() -> None:
+    facts = pod_facts(pod(ended(1, message="x" * 4000)))
+    assert facts is not None
+    assert facts.failure is not None
+    assert len(facts.failure.message) < 400
