@@ -22,11 +22,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-build: venv ## find or build the control plane's programs (8 minutes the first time)
-	$(CLUSTER) build
+build: venv ## find or build the control plane's programs (10 minutes the first time)
+	@$(CLUSTER) build > /dev/null
 
 demo: build ## apply a LlamaDeployment to a real control plane and watch it; KEEP=1 leaves it running
-	PYTHONPATH=tools $(BIN)/python -m workstation.demo $(if $(KEEP),--keep)
+	@PYTHONPATH=tools $(BIN)/python -m workstation.demo $(if $(KEEP),--keep)
 
 demo-down: venv ## take down what `make demo KEEP=1` left running
 	PYTHONPATH=tools $(BIN)/python -m workstation.demo --down

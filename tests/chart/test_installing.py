@@ -98,8 +98,10 @@ ALLOWED = [
             "services",
             "poddisruptionbudgets.policy",
         )
-        for verb in ("get", "list", "watch", "create", "patch", "delete")
+        for verb in ("get", "list", "watch", "create", "patch")
     ),
+    "delete controllerrevisions.apps",
+    "delete poddisruptionbudgets.policy",
     "list nodes",
     "watch nodes",
     "list pods",
@@ -122,6 +124,8 @@ FORBIDDEN = [
     "get configmaps",
     "create configmaps",
     "update statefulsets.apps",
+    "delete statefulsets.apps",
+    "delete services",
     "deletecollection statefulsets.apps",
     "create serviceaccounts/token",
     "create clusterrolebindings.rbac.authorization.k8s.io",

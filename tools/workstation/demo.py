@@ -1,6 +1,7 @@
 """`make demo`: a real control plane, the operator, one LlamaDeployment, and its plan."""
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -10,13 +11,13 @@ import time
 from pathlib import Path
 from typing import Final
 
+from rich.console import Console
+from rich.syntax import Syntax
+
 from controlplane import ControlPlane, ControlPlaneError
 from controlplane.progress import progress_for
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.cli.plan_view import print_plan
-from rich.console import Console
-from rich.syntax import Syntax
-
 from workstation.install import ROOT, install
 from workstation.operator_process import OperatorProcess
 
@@ -24,6 +25,10 @@ NODES: Final = Path(__file__).with_name("nodes.yaml")
 KEPT: Final = Path(tempfile.gettempdir()) / f"llama-operator-demo-{os.getuid()}"
 SAMPLE: Final = ROOT / "manifests" / "samples" / "llama-70b-awq.yaml"
 NAME: Final = "llama-70b-awq"
+_POD_COLUMNS: Final = (
+    'custom-columns=POD:.metadata.name,READY:.status.conditions[?(@.type=="Ready")].status,'
+    "NODE:.spec.nodeName,GPUS:.spec.containers[0].resources.limits.nvidia\\.com/gpu"
+)
 REFUSED: Final = """\
 apiVersion: llama-operator.io/v1alpha1
 kind: LlamaDeployment
@@ -56,11 +61,16 @@ def main() -> int:
 def _run(console: Console, *, keep: bool) -> int:
     started = time.monotonic()
     _step(console, "A real etcd, API server, scheduler and controllers, with simulated GPU nodes")
-    with ControlPlane.start(
-        nodes=NODES, directory=KEPT if keep else None, progress=progress_for(sys.stdout)
-    ) as plane:
+    with contextlib.ExitStack() as stack:
+        plane = stack.enter_context(
+            ControlPlane.start(
+                nodes=NODES, directory=KEPT if keep else None, progress=progress_for(sys.stdout)
+            )
+        )
         console.print(
-            plane.kubectl("get", "nodes", "-L", "nvidia.com/gpu.product,nvidia.com/gpu.count").stdout
+            plane.kubectl(
+                "get", "nodes", "-L", "nvidia.com/gpu.product,nvidia.com/gpu.count"
+            ).stdout
         )
         _step(console, "The CRD, and the operator as the ServiceAccount that the chart ships")
         install(plane)
@@ -71,8 +81,11 @@ def _run(console: Console, *, keep: bool) -> int:
         _step(console, f"Done in {time.monotonic() - started:.0f} s")
         if keep:
             plane.detach()
+            stack.pop_all()
             console.print("Everything is left running. Look around with")
             console.print(f"  export KUBECONFIG={plane.kubeconfig}", soft_wrap=True)
+            if shutil.which("kubectl") is None:
+                console.print(f"  alias kubectl={plane.binaries.kubectl}", soft_wrap=True)
             console.print("  kubectl get llama")
             console.print("and take it down with `make demo-down`.")
             return 0
@@ -100,9 +113,12 @@ def _show_deployment(console: Console, plane: ControlPlane) -> None:
     applied = time.monotonic()
     plane.kubectl("apply", "-f", str(SAMPLE))
     plane.kubectl("wait", "--for=condition=Ready", f"llama/{NAME}", "--timeout=120s", timeout=150)
-    console.print(f"Ready after {time.monotonic() - applied:.1f} s (simulated pods load no weights)")
+    console.print(
+        f"Ready after {time.monotonic() - applied:.1f} s (simulated pods load no weights)"
+    )
     console.print(plane.kubectl("get", "llama").stdout, soft_wrap=True)
-    console.print(plane.kubectl("get", "statefulsets,pods,services", "-o", "wide").stdout)
+    console.print(plane.kubectl("get", "pods", "-o", _POD_COLUMNS).stdout)
+    console.print(plane.kubectl("get", "statefulsets,services").stdout)
     body = plane.api.get(
         f"/apis/llama-operator.io/v1alpha1/namespaces/default/llamadeployments/{NAME}"
     )

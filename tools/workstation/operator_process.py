@@ -105,6 +105,7 @@ class OperatorProcess:
         """Ports of health and metrics, as the process logged them."""
         if self._ports is None:
             self._ports = wait_until("the operator logs its ports", self._find_ports, timeout=30)
+        assert self._ports is not None
         return self._ports
 
     def _find_ports(self) -> tuple[int, int] | None:

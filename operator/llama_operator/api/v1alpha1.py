@@ -1,5 +1,6 @@
 """LlamaDeployment v1alpha1: what a user writes. The CRD is generated from these models."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -66,26 +67,36 @@ class KvCacheDType(StrEnum):
     FP8 = "fp8"
 
 
-RESERVED_ARGUMENTS: Final = {
-    "--model": "spec.model",
-    "--served-model-name": "spec.servedModelNames",
-    "--tensor-parallel-size": "spec.hardware[].count",
-    "-tp": "spec.hardware[].count",
-    "--pipeline-parallel-size": "spec.hardware[].count",
-    "-pp": "spec.hardware[].count",
-    "--max-model-len": "spec.context.maxModelLen",
-    "--max-num-seqs": "spec.memory.maxNumSeqs",
-    "--max-num-batched-tokens": "spec.memory.maxNumBatchedTokens",
-    "--gpu-memory-utilization": "spec.memory.utilizationPercent",
-    "--kv-cache-dtype": "spec.memory.kvCacheDType",
-    "--enforce-eager": "spec.memory.cudaGraphs",
-    "--host": "no field: the Service needs 0.0.0.0",
-    "--port": "no field: the Service needs 8000",
-    "--uds": "no field: the Service needs a port",
-    "--hf-token": "spec.tokenSecretRef",
-    "--shutdown-timeout": "no field: it follows from the grace period",
-}
-"""Arguments that the plan decides, and the field that changes each."""
+RESERVED_ARGUMENTS: Final = (
+    "--config",
+    "--cpu-offload-gb",
+    "--data-parallel-size",
+    "--device-memory-utilization",
+    "--dtype",
+    "--enforce-eager",
+    "--gpu-memory-utilization",
+    "--headless",
+    "--hf-token",
+    "--host",
+    "--kv-cache-dtype",
+    "--kv-cache-memory-bytes",
+    "--max-model-len",
+    "--max-num-batched-tokens",
+    "--max-num-seqs",
+    "--model",
+    "--nnodes",
+    "--no-enforce-eager",
+    "--node-rank",
+    "--num-gpu-blocks-override",
+    "--pipeline-parallel-size",
+    "--port",
+    "--quantization",
+    "--served-model-name",
+    "--shutdown-timeout",
+    "--tensor-parallel-size",
+    "--uds",
+)
+"""Arguments that the plan or the Service decides (vLLM 0.33, captured flags)."""
 
 RESERVED_ENVIRONMENT: Final = (
     "HF_HOME",
@@ -102,22 +113,29 @@ RESERVED_ENVIRONMENT: Final = (
 
 
 def _is_reserved(argument: str) -> bool:
-    return argument.split("=", 1)[0].replace("_", "-") in RESERVED_ARGUMENTS
+    name = argument.split("=", 1)[0].replace("_", "-")
+    return name.startswith("-") and any(known.startswith(name) for known in RESERVED_ARGUMENTS)
 
 
 ExtraArgument = Annotated[
     PrintableText,
     ruled(
         Rule(
+            expression="!self.matches('^-[A-Za-z]')",
+            message="write the long form of the argument, such as --seed=7",
+            holds=lambda value: re.match("-[A-Za-z]", value) is None,
+        ),
+        Rule(
             expression=(
-                f"!(self.split('=')[0].replace('_', '-') in {sorted(RESERVED_ARGUMENTS)!r})"
+                f"!self.startsWith('-') || !{list(RESERVED_ARGUMENTS)!r}"
+                ".exists(known, known.startsWith(self.split('=')[0].replace('_', '-')))"
             ),
             message=(
-                "the plan decides this argument; use spec.context, spec.memory, spec.hardware, "
-                "spec.servedModelNames or spec.tokenSecretRef instead"
+                "the plan decides this argument, or one that it abbreviates; use spec.context, "
+                "spec.memory, spec.hardware, spec.servedModelNames or spec.tokenSecretRef instead"
             ),
             holds=lambda value: not _is_reserved(value),
-        )
+        ),
     ),
 ]
 

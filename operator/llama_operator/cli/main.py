@@ -10,6 +10,7 @@ from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator import __version__
 from llama_operator.cli import completion, crd, gpus, models, plan, render, run
+from llama_operator.cli.live_inventory import live_inventory
 from llama_operator.errors import InputError, LlamaOperatorError
 
 EXIT_BAD_INPUT: Final = 2
@@ -36,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     commands = result.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for module in (plan, render, models, gpus, crd, run, completion):
+    plan.register(commands, live_inventory)
+    render.register(commands, live_inventory)
+    for module in (models, gpus, crd, run, completion):
         module.register(commands)
     version = commands.add_parser("version", help="print the version", add_help=True)
     version.set_defaults(func=_version)

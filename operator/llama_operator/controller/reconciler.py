@@ -310,7 +310,7 @@ class Reconciler:
 
 
 def _restores(deployment: LlamaDeployment, decision: Decision, recorded: Revision | None) -> bool:
-    """Whether children that were there are created again, which a deletion not yet seen explains."""
+    """Whether children that were there are missing: maybe a deletion not seen yet took them."""
     return deployment.status.observed_generation >= 0 and any(
         isinstance(action, Create) and not (action.kind == REVISION_KIND and recorded is not None)
         for action in decision.actions

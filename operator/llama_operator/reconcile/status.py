@@ -168,7 +168,7 @@ def _problem(situation: Situation) -> _Verdict | None:
         message = refusal.message
         if refusal.alternatives:
             options = "; ".join(option.summary for option in refusal.alternatives)
-            message = f"{message} Instead: {options}"
+            message = f"{message.rstrip('.')}. Instead: {options}"
         return _Verdict(False, refusal.reason, message, stalled=True)
     if decision.conflicts:
         return _Verdict(

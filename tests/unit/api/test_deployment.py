@@ -174,7 +174,7 @@ def test_what_was_read_and_written_reads_the_same_again() -> None:
         "format": "awq",
         "quantization": "Int4",
         "tokenSecretRef": {"name": "hf-token"},
-        "engine": {"type": "vLLM", "extraArgs": ["-v"], "env": [{"name": "A", "value": "1"}]},
+        "engine": {"type": "vLLM", "extraArgs": ["--seed=1"], "env": [{"name": "A", "value": "1"}]},
         "context": {"maxModelLen": 4096},
         "memory": {"kvCacheDType": "fp8", "maxNumSeqs": 8},
         "hardware": [{"gpu": "NVIDIA-L40S", "count": 2}],

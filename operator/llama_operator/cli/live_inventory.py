@@ -1,0 +1,64 @@
+"""The inventory of the current cluster, for commands that plan."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+
+from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
+from llama_operator.cluster.client import ApiClient, ApiError, Json, Resource
+from llama_operator.cluster.connection import connect
+from llama_operator.cluster.resources import NODES, PODS
+from llama_operator.cluster.watch import PAGE_SIZE
+from llama_operator.errors import InputError
+from llama_operator.planning.inventory import Inventory
+from llama_operator.planning.nodes import node_facts
+from llama_operator.reconcile.pods import pod_facts
+
+HOW_ELSE = "name a file by --nodes (kubectl get nodes -o json > nodes.json)"
+
+
+def live_inventory() -> Inventory:
+    """GPU nodes of the current cluster, less the GPUs that pods of deployments hold.
+
+    Raises:
+        InputError: there is no cluster, or it does not answer.
+    """
+    try:
+        return asyncio.run(_read())
+    except InputError as error:
+        msg = f"{error}, or {HOW_ELSE}"
+        raise InputError(msg) from error
+    except ApiError as error:
+        msg = f"the cluster does not tell its nodes: {error.message}; {HOW_ELSE}"
+        raise InputError(msg) from error
+
+
+async def _read() -> Inventory:
+    async with ApiClient(connect()) as client:
+        nodes = [facts async for item in _items(client, NODES, {}) if (facts := node_facts(item))]
+        held: Counter[str] = Counter()
+        own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+        async for item in _items(client, PODS, own):
+            pod = pod_facts(item)
+            if pod is not None and pod.node and not pod.finished:
+                held[pod.node] += pod.gpus
+    return Inventory(tuple(nodes), held)
+
+
+async def _items(
+    client: ApiClient, resource: Resource, selectors: Mapping[str, str]
+) -> AsyncIterator[Json]:
+    token = ""
+    while True:
+        page = await client.request(
+            "GET",
+            resource.path(),
+            resource=resource.plural,
+            verb="list",
+            params={**selectors, "limit": str(PAGE_SIZE)} | ({"continue": token} if token else {}),
+        )
+        for item in page.get("items") or ():
+            yield item
+        token = (page.get("metadata") or {}).get("continue") or ""
+        if not token:
+            return
