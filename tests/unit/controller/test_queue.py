@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -98,7 +99,7 @@ def test_failures_back_off_exponentially_up_to_the_cap_and_do_not_delay_other_ke
         queue.add("bad")
         queue.add("good")
         await drain(queue, done)
-        gaps = [after - before for before, after in zip(bad, bad[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(bad)]
         assert gaps[0] <= 0.2
         assert all(gap <= DELAY_CAP_SECONDS for gap in gaps)
         assert gaps[-1] >= DELAY_CAP_SECONDS / 2
@@ -113,7 +114,7 @@ def test_retry_after_of_the_server_is_the_least_delay() -> None:
         times: list[float] = []
         done = asyncio.Event()
 
-        class Busy(Exception):  # noqa: N818 - a double of an API error
+        class Busy(Exception):
             retry_after_seconds = 5.0
 
         async def work(_: str) -> None:
