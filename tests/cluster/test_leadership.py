@@ -76,7 +76,8 @@ def test_health_readiness_and_metrics(world: World, operator: OperatorProcess) -
     labels = f'name="small",namespace="{world.namespace}"'
     assert f'llama_operator_deployment_replicas{{{labels},state="ready"}} 1.0' in text
     assert 'llama_operator_api_requests_total{code="201",resource="statefulsets"' in text
-    assert 'llama_operator_watch_silence_seconds{resource="nodes"}' in text
+    for watched in ("nodes", "pods", "statefulsets", "configmaps", "llamadeployments"):
+        assert f'llama_operator_watch_silence_seconds{{resource="{watched}"}}' in text
     world.kubectl("delete", "llama", "small")
     wait_until(
         "the series are gone",

@@ -12,7 +12,7 @@ Changed = Callable[[Key, dict[str, Any] | None], None]
 """Told the key and the object, None when it is gone."""
 
 
-def registry(changed: Changed, login: Callable[[], kopf.ConnectionInfo]) -> kopf.OperatorRegistry:
+def registry(changed: Changed, login: Callable[[], kopf.AiohttpSession]) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own."""
     result = kopf.OperatorRegistry()
 
@@ -23,7 +23,7 @@ def registry(changed: Changed, login: Callable[[], kopf.ConnectionInfo]) -> kopf
         changed(key, None if event["type"] == "DELETED" else body)
 
     @kopf.on.login(registry=result)
-    async def on_login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401
+    async def on_login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401
         return login()
 
     return result

@@ -21,6 +21,8 @@ from llama_operator.cluster.connection import Connection, connect_async
 from llama_operator.cluster.events import emit_event
 from llama_operator.cluster.lease import Lease, LostLeaseError
 from llama_operator.cluster.ledger import Key
+from llama_operator.cluster.resources import LLAMA_DEPLOYMENTS
+from llama_operator.cluster.session import framework_session
 from llama_operator.cluster.user_catalog import UserCatalog
 from llama_operator.controller.handlers import registry
 from llama_operator.controller.health import Health, measure_loop_lag
@@ -100,6 +102,7 @@ class _Process:
         )
         self._queue.latency = metrics.queue_latency.observe
         self._client = client
+        self._deployments_seen = time.monotonic()
         self._stop = asyncio.Event()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -143,10 +146,8 @@ class _Process:
                 group.create_task(self._lease.hold(), name="lease")
             group.create_task(self._stopper(), name="stopper")
             group.create_task(measure_loop_lag(self._metrics), name="loop lag")
-            watches = (*self._cluster.watches, self._catalog.watch)
-            self._health.silences = lambda: {
-                watch.resource.plural: time.monotonic() - watch.last_activity for watch in watches
-            }
+            self._saw_deployments()
+            self._health.silences = self._silences
             self._health.before_scrape = self._show_queue
             group.create_task(self._cluster.run(), name="cluster")
             group.create_task(self._catalog.run(), name="catalog")
@@ -191,18 +192,26 @@ class _Process:
             await asyncio.sleep(0.05)
         raise _Stop
 
-    def _login(self) -> kopf.ConnectionInfo:
-        scheme, _, token = self._connection.authorization().partition(" ")
-        return kopf.ConnectionInfo(
+    def _login(self) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(
             server=self._connection.server,
-            ca_path=self._connection.ca_file,
-            insecure=not self._connection.verify,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=self._connection.certificate_file,
-            private_key_path=self._connection.key_file,
             default_namespace=self._connection.namespace,
+            aiohttp_session=framework_session(
+                self._connection, self._metrics.observe_request, self._saw_deployments
+            ),
         )
+
+    def _saw_deployments(self) -> None:
+        self._deployments_seen = time.monotonic()
+
+    def _silences(self) -> dict[str, float]:
+        now = time.monotonic()
+        silences = {
+            watch.resource.plural: now - watch.last_activity
+            for watch in (*self._cluster.watches, self._catalog.watch)
+        }
+        silences[LLAMA_DEPLOYMENTS.plural] = now - self._deployments_seen
+        return silences
 
     def _changed(self, key: Key, body: dict[str, object] | None) -> None:
         if self._reconciler.take(key, body):
