@@ -34,6 +34,7 @@ class Reason(StrEnum):
     HOST_TOO_SMALL = "HostTooSmall"
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    REPOSITORY_ACCESS_DENIED = "RepositoryAccessDenied"
     CONTAINER_FAILED = "ContainerFailed"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
@@ -131,7 +132,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.WEIGHTS_TOO_LARGE: ReasonFacts(
         "The weights alone exceed the memory of any GPUs here.",
-        "Choose one of the alternatives in status.recommendation.",
+        "Choose a lighter format or larger GPUs; status.recommendation lists what would fit.",
         stalled=True,
     ),
     Reason.ACTIVATION_TOO_LARGE: ReasonFacts(
@@ -165,6 +166,10 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.IMAGE_PULL_FAILED: ReasonFacts(
         "The engine's image cannot be pulled.", "Check spec.engine.image and pull secrets."
+    ),
+    Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
+        "The hub does not let the engine download the model.",
+        "Accept the licence on the hub and name a Secret with your token in spec.tokenSecretRef.",
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

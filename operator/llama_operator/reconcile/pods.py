@@ -19,6 +19,8 @@ _GPU_MEMORY_TEXTS: Final = (
 )
 """What vLLM prints when GPU memory does not suffice (vLLM 0.33, v1/core/kv_cache_utils.py and
 v1/worker/gpu_worker.py)."""
+_HUB_TEXTS: Final = ("GatedRepoError", "401 Client Error", "403 Client Error", "Access to model")
+"""What huggingface_hub 2.4 says of a repository that a token cannot read (utils/_http.py)."""
 
 
 def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
@@ -96,6 +98,9 @@ def _exit_failure(pod: str, ended: Mapping[str, Any]) -> PodFailure:
         )
     if any(mark in text for mark in _GPU_MEMORY_TEXTS):
         return PodFailure(Reason.OUT_OF_MEMORY, f"pod {pod}: {_short(_last_line(text))}")
+    if any(mark in text for mark in _HUB_TEXTS):
+        line = next(line for line in text.splitlines() if any(mark in line for mark in _HUB_TEXTS))
+        return PodFailure(Reason.REPOSITORY_ACCESS_DENIED, f"pod {pod}: {_short(line.strip())}")
     code = ended.get("exitCode")
     detail = _last_line(text) or str(ended.get("reason") or "no message")
     return PodFailure(Reason.CONTAINER_FAILED, f"pod {pod}: exit code {code}: {_short(detail)}")

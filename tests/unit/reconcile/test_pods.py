@@ -108,6 +108,13 @@ def test_the_scheduler_found_no_node() -> None:
             id="GPU memory by the engine's words",
         ),
         pytest.param(
+            ended(1, message="huggingface_hub.errors.GatedRepoError: 401 Client Error.\nsee above"),
+            Reason.REPOSITORY_ACCESS_DENIED,
+            "GatedRepoError: 401 Client Error.",
+            False,
+            id="a gated repository without a token",
+        ),
+        pytest.param(
             ended(2, message="usage:\n unrecognized arguments: --x\n"),
             Reason.CONTAINER_FAILED,
             "exit code 2: unrecognized arguments: --x",
