@@ -1,4 +1,4 @@
-"""`llama-operator crd`: the CRD and the API reference, generated from the API models."""
+"""`llama-operator crd`: the CRD and the reference pages, generated from models and parsers."""
 
 import argparse
 import difflib
@@ -12,7 +12,12 @@ from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator.api.crd import custom_resource_definition
 from llama_operator.api.v1alpha1 import GROUP, PLURAL
-from llama_operator.cli.reference import api_reference, reason_reference
+from llama_operator.cli.reference import (
+    api_reference,
+    cli_reference,
+    metric_reference,
+    reason_reference,
+)
 from llama_operator.errors import InputError
 
 COMMAND: Final = "llama-operator crd --write"
@@ -67,11 +72,21 @@ def chart_template() -> str:
     )
 
 
+def cli_page() -> str:
+    """The page of the command line."""
+    # Imported here: main registers this very command.
+    from llama_operator.cli.main import parser
+
+    return cli_reference(parser(), COMMAND)
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     f"crds/{PLURAL}.{GROUP}.yaml": crd_yaml,
     "charts/llama-operator/templates/crd.yaml": chart_template,
     "docs/reference/api.md": lambda: api_reference(COMMAND),
     "docs/reference/reasons.md": lambda: reason_reference(COMMAND),
+    "docs/reference/cli.md": cli_page,
+    "docs/reference/metrics.md": lambda: metric_reference(COMMAND),
 }
 """Every generated file, by its path in the repository."""
 

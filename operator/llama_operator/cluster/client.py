@@ -9,10 +9,11 @@ ApiError
 └── UnavailableError     429, 5xx, broken connections and time-outs: try again later
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -247,9 +248,14 @@ class ApiClient:
                 if len(rest) > LINE_LIMIT_BYTES:
                     raise UnavailableError(0, "Garbage", "a line of the watch is too long")
 
-        async with self._send(
-            "GET", path, resource=resource, verb="watch", params=params
-        ) as response:
+        async with AsyncExitStack() as stack:
+            opening = self._send("GET", path, resource=resource, verb="watch", params=params)
+            try:
+                # A watch is answered at once, before its first event.
+                async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                    response = await stack.enter_async_context(opening)
+            except TimeoutError:
+                raise UnavailableError(0, "NoAnswer", "the watch is not answered") from None
             yield split(response)
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Json:

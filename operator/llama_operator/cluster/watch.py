@@ -122,7 +122,7 @@ class Watch(Generic[T]):
                 break
             await asyncio.sleep(0)
         self._version = str(metadata.get("resourceVersion") or "0")
-        listed = int(self._version) if self._version.isdigit() else 0
+        listed = _number(self._version)
         for key in self.store.keys() - found.keys():
             if self._versions.get(key, 0) <= listed:
                 self._set(key, None, listed)
@@ -171,9 +171,12 @@ class Watch(Generic[T]):
     def put(self, item: Json) -> None:
         """Take an object that a write returned, so that the next pass reads what was written.
 
-        Older versions that the watch still delivers are ignored afterwards.
+        Older versions that the watch still delivers are ignored afterwards. An object that is not
+        in the store although the watch is past its version was deleted meanwhile.
         """
-        self._set(_key(item), self._project(item), _version(item))
+        key, version = _key(item), _version(item)
+        if key in self.store or version > _number(self._version):
+            self._set(key, self._project(item), version)
 
     def forget(self, key: ObjectKey) -> None:
         """Drop an object that the API server says is gone."""
@@ -200,5 +203,9 @@ def _key(item: Json) -> ObjectKey:
 
 def _version(item: Json) -> int:
     """The resourceVersion as a number; Kubernetes orders them from 1.35, etcd always did."""
-    text = str((item.get("metadata") or {}).get("resourceVersion") or "")
+    return _number((item.get("metadata") or {}).get("resourceVersion"))
+
+
+def _number(version: object) -> int:
+    text = str(version or "")
     return int(text) if text.isdigit() else 0

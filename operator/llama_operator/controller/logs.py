@@ -32,7 +32,8 @@ class JsonFormatter(logging.Formatter):
             line["object"] = reference
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        # ASCII: some readers end a line at U+2028 or U+0085, and no stream refuses it.
+        return json.dumps(line)
 
 
 def set_up_logs(level: str, stream: TextIO | None = None) -> None:
@@ -44,4 +45,4 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(level.upper())
     if level != "debug":
         for name in _FOREIGN:
-            logging.getLogger(name).setLevel(logging.WARNING)
+            logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

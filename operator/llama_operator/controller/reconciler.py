@@ -43,6 +43,8 @@ _passes = itertools.count(1)
 SOON_SECONDS: Final = 1.0
 LATER_SECONDS: Final = 30.0
 _SOON: Final = frozenset({Reason.WAITING_FOR_DELETION, Reason.OPERATOR_ERROR})
+_STOPPING: Final = frozenset({Reason.NAME_CONFLICT, Reason.WAITING_FOR_DELETION})
+"""Failures after which pods would be of no use; after others the rest goes on."""
 _QUIET: Final = frozenset({Reason.STARTING, Reason.SERVING, Reason.WAITING_FOR_DELETION})
 """Ready reasons whose coming is no event of its own."""
 
@@ -232,7 +234,7 @@ class Reconciler:
                     raise result
                 if result is not None:
                     failures.append(result)
-            if failures:
+            if any(failure.reason in _STOPPING for failure in failures):
                 break
         return tuple(failures)
 

@@ -26,7 +26,6 @@ from llama_operator.sizing.weights import checkpoint_bytes
 from llama_operator.units import format_gib
 
 ALTERNATIVES_LIMIT: Final = 5
-HARDWARE_LIMIT: Final = 8
 USEFUL_CONTEXT_TOKENS: Final = 1024
 """Shorter contexts are not worth proposing."""
 SMALLER_BATCHES: Final = ((2048, 256), (512, 64))
@@ -236,21 +235,17 @@ def _format_patch(spec: LlamaDeploymentSpec, row: Publication) -> tuple[str, Pat
 
 
 def _other_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
-    """GPUs of the cluster that spec.hardware leaves out, smallest first."""
+    """GPUs of the cluster that spec.hardware leaves out, instead of those; smallest first."""
     listed = {entry.gpu for entry in ground.spec.hardware}
     if not listed:
         return
-    entries = [entry.to_object() for entry in ground.spec.hardware]
-    kept = entries if len(entries) < HARDWARE_LIMIT else []
     products = {
         pool.product: pool.gpu.total_bytes
         for pool in ground.survey.pools
         if pool.product not in listed
     }
     for product in sorted(products, key=lambda product: (products[product], product)):
-        yield from _with_context(
-            ground, f"hardware {product}", {"hardware": [*kept, {"gpu": product}]}
-        )
+        yield from _with_context(ground, f"hardware {product}", {"hardware": [{"gpu": product}]})
 
 
 def _with_context(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:

@@ -12,11 +12,14 @@ from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest
 from llama_operator.render.objects import controller_revision
 
 REVISION_KIND = "ControllerRevision"
+SERVICE_KIND = "Service"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do, in stages: the actions of a stage are independent of each other.
+
+    Record and Services come first: pods that nobody could reach would only hold GPUs.
 
     `waiting_for` names children of a deleted deployment of the same name; nothing is done until
     the garbage collector removed them. `conflicts` names objects that carry our labels and names
@@ -81,8 +84,13 @@ def decide(
             if child.kind == "PodDisruptionBudget" and child.owner_uid == uid and not child.deleting
         )
     record = _record(deployment, revision, by_name)
+    services = tuple(action for action in actions if action.kind == SERVICE_KIND)
+    first = services if record is None else (record, *services)
+    rest = tuple(action for action in actions if action.kind != SERVICE_KIND)
+    if conflicts:
+        rest = tuple(action for action in rest if not isinstance(action, Create))
     own = tuple(child for child in children if child.owner_uid == uid)
-    stages = ((record,) if record is not None else (), tuple(actions), _prune(revision, own))
+    stages = (first, rest, _prune(revision, own))
     return Decision(
         stages=tuple(stage for stage in stages if stage), conflicts=tuple(sorted(conflicts))
     )

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import selector_text, service_url, statefulset_name
+from llama_operator.api.names import (
+    selector_text,
+    service_name,
+    service_url,
+    statefulset_name,
+)
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import (
     Condition,
@@ -129,7 +134,7 @@ def _verdict(situation: Situation) -> _Verdict:
     if replicas == 0 and situation.desired.revision is not None:
         return _Verdict(False, Reason.SCALED_TO_ZERO, "zero replicas are asked for")
     ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
-    if ready:
+    if ready and not _url_is_foreign(situation):
         rolling = _rolling(situation, replicas)
         return _Verdict(
             True,
@@ -143,12 +148,27 @@ def _verdict(situation: Situation) -> _Verdict:
         return problem
     if situation.waiting:
         return _Verdict(False, Reason.WAITING_FOR_GPUS, situation.waiting, reconciling=True)
-    return _Verdict(
-        False,
-        Reason.STARTING,
-        f"0 of {replicas} replicas answer; a replica may take up to "
-        f"{situation.desired.plan.startup_seconds if situation.desired.plan else 0} s to start",
-        reconciling=True,
+    return _Verdict(False, Reason.STARTING, _starting(situation, replicas), reconciling=True)
+
+
+def _starting(situation: Situation, replicas: int) -> str:
+    plan = situation.desired.plan
+    text = f"0 of {replicas} replicas answer"
+    if plan is None:
+        return text
+    text += f"; a replica may take up to {plan.startup_seconds} s to start"
+    if plan.gated and situation.deployment.spec.token_secret_ref is None:
+        text += f"; {plan.repository} is gated and spec.tokenSecretRef is not set"
+    return text
+
+
+def _url_is_foreign(situation: Situation) -> bool:
+    """Whether the Service that the URL names belongs to somebody else."""
+    name = service_name(situation.deployment.metadata.name)
+    return f"Service/{name}" in situation.decision.conflicts or any(
+        failure.reason == Reason.NAME_CONFLICT
+        and (failure.action.kind, failure.action.name) == ("Service", name)
+        for failure in situation.failures
     )
 
 

@@ -89,7 +89,7 @@ def test_a_lighter_format_is_proposed_with_its_numbers() -> None:
         pytest.param(
             {"size": "70b", "format": "awq", "hardware": [{"gpu": A10G[0]}]},
             [node("a", A10G, 1), node("h", H100, 1)],
-            {"hardware": [{"gpu": A10G[0]}, {"gpu": H100[0]}]},
+            {"hardware": [{"gpu": H100[0]}]},
             id="a larger GPU that the cluster has",
         ),
         pytest.param(

@@ -46,12 +46,12 @@ def test_the_first_pass_records_and_then_creates() -> None:
     revision = first_revision()
     decision = decide(deployment(), revision, (), {})
     assert [kinds(stage) for stage in decision.stages] == [
-        [("Create", "ControllerRevision", revision.name)],
         [
+            ("Create", "ControllerRevision", revision.name),
             ("Create", "Service", "llama-pods"),
             ("Create", "Service", "llama"),
-            ("Create", "StatefulSet", "llama-a"),
         ],
+        [("Create", "StatefulSet", "llama-a")],
     ]
 
 

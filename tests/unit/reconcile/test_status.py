@@ -119,6 +119,19 @@ TABLE = [
         id="a child's name is taken, as the create told",
     ),
     pytest.param(
+        case(
+            failures=(Failure(CREATE, Reason.NAME_CONFLICT, "taken", needs_edit=True),),
+            pods=(pod(ready=True),),
+        ),
+        ("False", "NameConflict"), {"Stalled": "NameConflict"}, "Failed",
+        id="pods are ready but the URL leads to somebody else's Service",
+    ),
+    pytest.param(
+        case(decision=Decision(conflicts=("PodDisruptionBudget/llama",)), pods=(pod(ready=True),)),
+        ("True", "Serving"), {"Stalled": "NameConflict"}, "Failed",
+        id="the URL answers and only the budget's name is taken",
+    ),
+    pytest.param(
         case(failures=(Failure(CREATE, Reason.FORBIDDEN, "may not create services"),)),
         ("False", "Forbidden"), {"Reconciling": "Forbidden"}, "InProgress", id="a missing right",
     ),
@@ -185,6 +198,16 @@ def test_the_refusal_names_the_alternatives_in_the_message() -> None:
     assert status.conditions[0].message == (
         "131.42 GiB of weights, 72.9 GiB there. Instead: format awq: 37.16 GiB"
     )
+
+
+def test_starting_says_that_a_gated_repository_lacks_a_token() -> None:
+    gated = plan().model_copy(update={"gated": True})
+    desired = desire(deployment(), None, lambda *_: Planned(gated, fits_now=True))
+    message = status_of(case(desired=desired), NOW).conditions[0].message
+    assert message.endswith("-AWQ-INT4 is gated and spec.tokenSecretRef is not set")
+    token = deployment({"tokenSecretRef": {"name": "hf-token"}})
+    message = status_of(case(desired=desired, deployment=token), NOW).conditions[0].message
+    assert "gated" not in message
 
 
 def test_every_reason_has_a_meaning_and_a_remedy() -> None:

@@ -1,0 +1,159 @@
+"""docs/explanation/sizing.md: its arithmetic holds, and its results are the code's."""
+
+import ast
+import math
+import re
+from fractions import Fraction
+
+import pytest
+
+from llama_operator.api.plan import Plan
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.cli.nodes_file import read_nodes_file
+from llama_operator.planning.outcome import Planned
+from llama_operator.planning.plan import plan
+from llama_operator.sizing.allocator import allocated_bytes
+from llama_operator.sizing.budget import planned_utilization_percent
+from llama_operator.sizing.kv_cache import bytes_per_token
+from llama_operator.sizing.linears import gpu_linears
+from llama_operator.sizing.schemes import linear_bytes
+from llama_operator.sizing.weights import checkpoint_bytes, rope_table_bytes
+from llama_operator.units import GIB, MIB
+from unit.docs.pages import ROOT, blocks_of, table
+
+PAGE = "docs/explanation/sizing.md"
+CATALOG = Catalog.load()
+NODES = read_nodes_file(str(ROOT / "docs/how-to/nodes.yaml"))
+A100 = "NVIDIA-A100-SXM4-80GB"
+EQUATION = re.compile(r"^([\w ,-]+): (.+) = ([\d,.]+)$")
+
+
+def planned(**spec: object) -> Plan:
+    outcome = plan(LlamaDeploymentSpec.model_validate(spec), CATALOG, NODES)
+    assert isinstance(outcome, Planned)
+    return outcome.plan
+
+
+def evaluate(text: str) -> Fraction:
+    """The value of an expression of numbers, GiB, floor, ceil and min, without rounding."""
+    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"\d+\.\d+", lambda number: f"Fraction({number.group(0)!r})", text)
+    tree = ast.parse(re.sub(r"(?<![\w.'])(\d+)(?![\w.'])", r"Fraction(\1)", text), mode="eval")
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert names <= {"Fraction", "floor", "ceil", "min", "GiB"}, names
+    scope = {"Fraction": Fraction, "floor": math.floor, "ceil": math.ceil, "min": min, "GiB": GIB}
+    return Fraction(eval(compile(tree, PAGE, "eval"), {"__builtins__": {}}, scope))
+
+
+EQUATIONS = {
+    match.group(1): (match.group(2), evaluate(match.group(3)))
+    for block in blocks_of(PAGE, "text")
+    for line in block.text.splitlines()
+    if (match := EQUATION.match(line))
+}
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_both_sides_of_an_equation_are_equal(name: str) -> None:
+    expression, result = EQUATIONS[name]
+    assert evaluate(expression) == result
+
+
+def results() -> dict[str, int]:
+    """What the code says of the page's example, by the names of the page."""
+    found = planned(size="70b", format="awq")
+    memory, host = found.memory_per_gpu, found.host
+    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
+    assert model is not None
+    return {
+        "utilization": found.utilization_percent,
+        "total": memory.total_bytes,
+        "budget": memory.budget_bytes,
+        "rotary positions": rope_table_bytes(model),
+        "weights": memory.weights_bytes,
+        "activations": memory.activation_bytes,
+        "non-torch": memory.non_torch_bytes,
+        "CUDA graphs": memory.cuda_graph_bytes,
+        "KV cache": memory.kv_cache_bytes,
+        "bytes a token": bytes_per_token(model),
+        "tokens": found.kv_cache_tokens,
+        "context": found.max_model_len,
+        "headroom": memory.headroom_bytes,
+        "CPU in thousandths": host.cpu_millicores,
+        "memory": host.memory_bytes,
+        "disk": host.disk_bytes,
+        "seconds": found.startup_seconds,
+    }
+
+
+@pytest.mark.parametrize("name", results())
+def test_a_result_is_that_of_the_code(name: str) -> None:
+    assert EQUATIONS[name][1] == results()[name]
+
+
+def test_no_equation_is_left_unread() -> None:
+    lines = [line for block in blocks_of(PAGE, "text") for line in block.text.splitlines()]
+    assert len([line for line in lines if " = " in line]) == len(EQUATIONS) == 24
+
+
+def test_the_matrices_are_those_of_the_code() -> None:
+    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
+    assert model is not None
+    scheme = CATALOG.scheme("awq-int4-g128")
+    computed = [
+        [
+            linear.in_features,
+            linear.out_features,
+            linear_bytes(linear, scheme),
+            allocated_bytes(linear_bytes(linear, scheme)),
+        ]
+        for linear in gpu_linears(model, 1)
+    ]
+    shown = [[int(cell.replace(",", "")) for cell in row[1:]] for row in table(PAGE, "matrix")]
+    assert shown == computed
+    assert min(row[2] for row in shown) >= 10 * MIB
+
+
+def test_the_checkpoint_in_the_arithmetic_of_the_disk_is_that_of_the_code() -> None:
+    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
+    assert model is not None
+    size = checkpoint_bytes(model, CATALOG.scheme("awq-int4-g128"))
+    for name in ("disk", "seconds"):
+        assert f"{size:,}" in EQUATIONS[name][0]
+
+
+def test_the_shares_of_small_cards_are_those_of_the_code() -> None:
+    row = CATALOG.gpu("NVIDIA-A10G")
+    assert row is not None
+    shares = [
+        planned_utilization_percent(row.total_bytes, row.reserved_at_start_bytes, size)
+        for size in (1, 2, 4)
+    ]
+    assert shares == [88, 81, 81]
+
+
+def test_the_table_of_contexts_in_choose_hardware_is_that_of_the_code() -> None:
+    plans = [
+        planned(size="70b", format="awq"),
+        planned(size="70b", format="awq", context={"maxModelLen": 16384, "concurrency": 8}),
+        planned(size="70b", format="awq", context={"maxModelLen": 131072}),
+    ]
+    (heading,) = ("70B AWQ on A100 with 80 GB",)
+    shown = [
+        (int(row[1]), int(row[2].replace(",", "")))
+        for row in table("docs/how-to/choose-hardware.md", heading)
+    ]
+    assert shown == [(found.gpu.count, found.kv_cache_tokens) for found in plans]
+    assert {found.gpu.product for found in plans} == {A100}
+
+
+def test_the_weights_in_choose_hardware_are_those_of_the_code() -> None:
+    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
+    assert model is not None
+    by_scheme = {"pytorch": "none", "fp8": "fp8-dynamic", "awq": "awq-int4-g128"}
+    for formats, shown, *_ in table("docs/how-to/choose-hardware.md", "format"):
+        name = formats.split(",")[0].strip("`")
+        if name in by_scheme:
+            size = checkpoint_bytes(model, CATALOG.scheme(by_scheme[name]))
+            assert shown == f"{round(size / GIB)} GiB"
