@@ -98,5 +98,6 @@ class UserCatalog:
 
 def _read(item: Json) -> CatalogMap:
     metadata = item["metadata"]
-    rows, errors = read_user_rows(metadata["name"], item.get("data") or {})
+    place = f"{metadata['namespace']}/{metadata['name']}"
+    rows, errors = read_user_rows(place, item.get("data") or {})
     return CatalogMap(metadata["uid"], rows, errors)
