@@ -72,18 +72,27 @@ class ApiClient:
         if body is not None:
             content = json.dumps(body)
             headers["Content-Type"] = content_type
+        kept_open = self._connection.sock is not None
         try:
-            self._connection.request(method, path, content, headers)
-            response = self._connection.getresponse()
-            text = response.read().decode()
+            status, text = self._exchange(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next request opens a new one
+            if kept_open and method == "GET":
+                # The server may have closed a connection that was idle, as after its restart.
+                return self.request(method, path, body, content_type)
             raise ApiError(f"{method} {path}: {error or type(error).__name__}") from error
         answer = _parse(text)
-        if response.status >= 400:
+        if status >= 400:
             reason = answer.get("message", text) if isinstance(answer, dict) else text
-            raise ApiError(f"{method} {path}: {response.status} {reason}", response.status)
+            raise ApiError(f"{method} {path}: {status} {reason}", status)
         return answer
+
+    def _exchange(
+        self, method: str, path: str, content: str | None, headers: dict[str, str]
+    ) -> tuple[int, str]:
+        self._connection.request(method, path, content, headers)
+        response = self._connection.getresponse()
+        return response.status, response.read().decode()
 
     def close(self) -> None:
         """Close the connection; a later request would open a new one."""
