@@ -212,46 +212,6 @@ def test_a_foreign_object_of_a_childs_name_is_never_touched(
     world.wait_ready("small", timeout=90)
 
 
-def test_formats_of_engines_that_are_not_built_are_refused_with_those_that_work(
-    world: World, operator: OperatorProcess
-) -> None:
-    world.add_nodes(gpu_node("a100-0", A100, 1))
-    for format_name in ("ggufv2", "mlx"):
-        world.apply(f"model-{format_name}", {"size": "8b", "format": format_name})
-        message = world.wait_condition(
-            f"model-{format_name}", "Stalled", "True", "UnsupportedFormat"
-        )
-        assert "awq" in message
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason", "words"),
-    [
-        pytest.param({"model": "no-such-model", "size": "8b"}, "UnknownModel", "llama-3.1-instruct",
-                     id="an unknown model names those there are"),
-        pytest.param({"size": "9b"}, "UnknownModel", "8b", id="an unknown size names those"),
-        pytest.param({"size": "8b", "format": "awq", "quantization": "nf4"}, "NotPublished", "Int4",
-                     id="an unpublished quantization names the published ones"),
-        pytest.param({"model": "prompt-guard", "size": "86m"}, "ModelNotServable", "classif",
-                     id="a classifier is refused with the reason"),
-        pytest.param({"size": "405b", "format": "mlx"}, "NotPublished", "awq",
-                     id="an unpublished format names the published ones"),
-        pytest.param({"size": "8b", "format": "awq", "context": {"maxModelLen": 1000000}},
-                     "ContextTooLong", "131,072|131072", id="a context beyond the model's own"),
-        pytest.param({"size": "8b", "format": "awq", "hardware": [{"gpu": "NVIDIA-B200"}]},
-                     "GPUNotInCluster", "NVIDIA-B200", id="a GPU that the cluster does not have"),
-    ],
-)  # fmt: skip
-def test_what_the_catalog_or_the_cluster_does_not_have_is_said(
-    world: World, operator: OperatorProcess, spec: dict[str, object], reason: str, words: str
-) -> None:
-    world.add_nodes(gpu_node("a100-0", A100, 1))
-    world.apply("wrong", spec)
-    message = world.wait_condition("wrong", "Stalled", "True", reason)
-    assert any(word in message for word in words.split("|")), message
-    assert not any(world.children().values())
-
-
 def test_a_bad_row_of_a_users_catalog_is_a_condition_and_an_event(
     world: World, operator: OperatorProcess
 ) -> None:
