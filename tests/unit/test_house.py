@@ -30,7 +30,9 @@ MODULES = sorted(
 )
 REGISTRIES = ("pypi.org", "files.pythonhosted.org", "registry.npmjs.org", "proxy.golang.org")
 FORBIDDEN = re.compile(
-    "|".join([*map(re.escape, REGISTRIES), r"/(?:root|home/(?!vllm|me)[a-z]+|work)/", r"\.\./shared"])
+    "|".join(
+        [*map(re.escape, REGISTRIES), r"/(?:root|home/(?!vllm|me)[a-z]+|work)/", r"\.\./shared"]
+    )
 )
 SELF = Path(__file__).resolve()
 
