@@ -127,24 +127,6 @@ def test_only_what_the_selector_chooses_is_seen(plane: ControlPlane, namespace: 
     assert heard.changes == [("ours", None, "1"), ("theirs", None, "1"), ("ours", "1", None)]
 
 
-def test_changes_that_the_projection_does_not_show_cause_no_call(
-    plane: ControlPlane, namespace: str
-) -> None:
-    create(plane, namespace, "one", "1")
-
-    async def scenario(client: ApiClient, heard: Heard) -> None:
-        watch = config_maps(client, heard, namespace)
-        async with running(watch):
-            await watch.synced.wait()
-            for number in range(5):
-                change(plane, namespace, "one", metadata={"annotations": {"beat": str(number)}})
-            change(plane, namespace, "one", data={"value": "2"})
-            await until("the change is seen", lambda: len(heard.changes) == 2)
-
-    heard = play(admin(plane), scenario)
-    assert heard.changes == [("one", None, "1"), ("one", "1", "2")]
-
-
 def test_heartbeats_of_nodes_cause_no_call(plane: ControlPlane) -> None:
     node = {
         "metadata": {"name": "beating", "labels": {"nvidia.com/gpu.product": "NVIDIA-L4"}},

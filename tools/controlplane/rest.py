@@ -77,7 +77,7 @@ class ApiClient:
             status, text = self._exchange(method, path, content, headers)
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()  # the next request opens a new one
-            if kept_open and method == "GET":
+            if kept_open and method in ("GET", "DELETE"):
                 # The server may have closed a connection that was idle, as after its restart.
                 return self.request(method, path, body, content_type)
             raise ApiError(f"{method} {path}: {error or type(error).__name__}") from error
