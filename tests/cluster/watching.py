@@ -83,9 +83,9 @@ async def running(watch: Watch[Any]) -> AsyncIterator[None]:
         assert not task.done(), "the watch ended by itself"
     finally:
         task.cancel()
-        results = await asyncio.gather(task, return_exceptions=True)
-    if not isinstance(results[0], asyncio.CancelledError):
-        raise results[0]
+        [result] = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+        raise result
 
 
 Scenario = Callable[[ApiClient, Heard], Awaitable[None]]

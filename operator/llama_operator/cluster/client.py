@@ -11,6 +11,7 @@ ApiError
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,8 @@ REQUEST_TIMEOUT_SECONDS: Final = 30
 CONNECT_TIMEOUT_SECONDS: Final = 10
 LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Longest line of a watch; an object in etcd is at most 1.5 MB."""
+
+_ESCAPED: Final = re.compile("[\x7f-\uffff]")
 
 Json = dict[str, Any]
 Observer = Callable[[str, str, int, float], None]
@@ -98,6 +101,16 @@ def error_of(code: int, body: str, retry_after: str | None = None) -> ApiError:
     return kind(code, reason, message or f"HTTP {code}", seconds)
 
 
+def encode(body: Json | list[Json]) -> bytes:
+    """A body as JSON that is YAML as well, as which the API server reads what is applied.
+
+    YAML knows no pairs of surrogates, so characters beyond 16 bits stand for themselves; and it
+    takes some others for line breaks or refuses them, so all others beyond ASCII are escaped.
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
     """One API resource; `group` is empty for the core group."""
@@ -165,7 +178,7 @@ class ApiClient:
             headers["Authorization"] = authorization
         data = None
         if body is not None:
-            data = json.dumps(body, separators=(",", ":")).encode()
+            data = encode(body)
             headers["Content-Type"] = content_type
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds,
@@ -300,12 +313,15 @@ class ApiClient:
         name: str,
         operations: list[Json],
         field_manager: str,
+        *,
+        subresource: str = "",
     ) -> Json:
         """A JSON patch; failing `test` operations are an `InvalidError`."""
+        path = resource.path(namespace, name)
         return await self.request(
             "PATCH",
-            resource.path(namespace, name),
-            resource=resource.plural,
+            f"{path}/{subresource}" if subresource else path,
+            resource=f"{resource.plural}/{subresource}" if subresource else resource.plural,
             verb="patch",
             params={"fieldManager": field_manager},
             body=operations,

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from llama_operator.api.names import FIELD_MANAGER, LABEL_MANAGED_BY, MANAGED_BY
+from llama_operator.api.names import (
+    FIELD_MANAGER,
+    LABEL_INSTANCE,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+)
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import LlamaDeploymentStatus
 from llama_operator.api.v1alpha1 import API_VERSION, KIND
@@ -25,10 +30,12 @@ from llama_operator.cluster.watch import ObjectKey, Watch
 from llama_operator.planning.inventory import NodeFacts
 from llama_operator.planning.nodes import node_facts
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure
+from llama_operator.reconcile.decide import with_uid
 from llama_operator.reconcile.drift import holds
 from llama_operator.reconcile.observed import Child, PodFacts, child_of
 from llama_operator.reconcile.pods import pod_facts
 from llama_operator.reconcile.revision import digest
+from llama_operator.reconcile.status_drift import surplus
 
 _log = logging.getLogger(__name__)
 
@@ -124,7 +131,7 @@ class Cluster:
             self._on_deployment(parent)
 
     def _pod_changed(self, key: ObjectKey, old: PodFacts | None, new: PodFacts | None) -> None:
-        self.ledger.set_pod(old, new)
+        self.ledger.set_pod(key[0], old, new)
         for pod, keep in ((old, False), (new, True)):
             if pod is None:
                 continue
@@ -148,7 +155,8 @@ class Cluster:
         """Do one action; what the API server refuses comes back as a failure.
 
         Raises:
-            UnavailableError: the API server cannot answer now; try the whole pass again.
+            ApiError: the API server cannot answer now, or the child is another than the one that
+                was read; try the whole pass again.
         """
         _log.info("%s %s/%s: %s", *_words(action), action.reason)
         try:
@@ -162,6 +170,8 @@ class Cluster:
         except ConflictError as error:
             return await self._conflict(action, owner_uid, error)
         except NotFoundError as error:
+            if not isinstance(action, Create):
+                raise  # the child is gone since it was read: look again
             return Failure(action, Reason.OPERATOR_ERROR, error.message)
         except ForbiddenError as error:
             return _forbidden(action, error)
@@ -211,7 +221,7 @@ class Cluster:
             {"op": "test", "path": f"{entry}/operation", "value": "Update"},
             {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
         ]
-        await self.client.json_patch(resource, namespace, child.name, operations, FIELD_MANAGER)
+        await self._bound_patch(resource, namespace, child.name, operations)
 
     async def _delete(self, action: Delete) -> None:
         resource = resources.BY_KIND[action.kind]
@@ -223,30 +233,42 @@ class Cluster:
     ) -> Failure | None:
         """Look at what stands in the way: ours, one of an old deployment, or another's."""
         if not isinstance(action, Create):
-            return Failure(action, Reason.OPERATOR_ERROR, error.message)
+            raise error  # the child changed since it was read: look again
         resource = resources.BY_KIND[action.kind]
-        namespace = action.body["metadata"]["namespace"]
+        metadata = action.body["metadata"]
+        name = metadata["labels"][LABEL_INSTANCE]
         try:
-            live = await self.client.get(resource, namespace, action.name)
+            live = await self.client.get(resource, metadata["namespace"], action.name)
         except NotFoundError:
             return Failure(action, Reason.WAITING_FOR_DELETION, f"{action.name} is being deleted")
-        child = child_of(action.kind, live)
-        if child is not None and child.owner_uid == owner_uid:
-            self._child_watches[action.kind].put(live)
+        child = child_of(action.kind, live, name)
+        assert child is not None
+        if child.owner_uid == owner_uid:
+            await self._recover(action, child, live)
             return None
-        if child is not None and child.owner_uid:
+        if child.owner_uid and child.instance == name:
             return Failure(
                 action,
                 Reason.WAITING_FOR_DELETION,
                 f"{action.kind} {action.name} of a deleted deployment is still there",
             )
+        owner = f"LlamaDeployment {child.instance}" if child.owner_uid else "somebody else"
         return Failure(
             action,
             Reason.NAME_CONFLICT,
-            f"{action.kind} {action.name} exists and belongs to somebody else; rename this "
+            f"{action.kind} {action.name} exists and belongs to {owner}; rename this "
             "deployment or remove that object",
             needs_edit=True,
         )
+
+    async def _recover(self, action: Create, child: Child, live: Json) -> None:
+        """Take a child of ours that no watch showed; without its labels none ever would."""
+        labels = live["metadata"].get("labels") or {}
+        if action.body["metadata"]["labels"].items() <= labels.items():
+            self._child_watches[action.kind].put(live)
+        elif not child.deleting:
+            body = with_uid(action.body, child.uid)
+            await self._apply(Apply(body, child, "it lost its labels"))
 
     async def get_deployment(self, key: Key) -> Json | None:
         """The live object, or None when it is gone."""
@@ -256,21 +278,48 @@ class Cluster:
             return None
 
     async def write_status(self, key: Key, uid: str, status: LlamaDeploymentStatus) -> Json:
-        """Apply the status, bound to the uid.
+        """Apply the status, bound to the uid, and remove what others wrote in our name.
 
         Raises:
             NotFoundError: the object is gone.
             ConflictError: another object has the name now.
         """
+        intended = status.to_object()
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"namespace": key[0], "name": key[1], "uid": uid},
-            "status": status.to_object(),
+            "status": intended,
         }
-        return await self.client.apply(
-            resources.LLAMA_DEPLOYMENTS, body, FIELD_MANAGER, subresource="status"
-        )
+        resource = resources.LLAMA_DEPLOYMENTS
+        written = await self.client.apply(resource, body, FIELD_MANAGER, subresource="status")
+        excess = surplus(intended, written.get("status") or {})
+        if not excess:
+            return written
+        _log.info("removing what somebody else wrote into the status")
+        bound = [{"op": "test", "path": "/metadata/uid", "value": uid}, *excess]
+        return await self._bound_patch(resource, *key, bound, subresource="status")
+
+    async def _bound_patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        operations: list[Json],
+        *,
+        subresource: str = "",
+    ) -> Json:
+        """A JSON patch whose tests tell whether the object is still as it was read.
+
+        Raises:
+            ConflictError: it is not.
+        """
+        try:
+            return await self.client.json_patch(
+                resource, namespace, name, operations, FIELD_MANAGER, subresource=subresource
+            )
+        except InvalidError as error:
+            raise ConflictError(409, error.status_reason, error.message) from error
 
 
 def _words(action: Action) -> tuple[str, str, str]:

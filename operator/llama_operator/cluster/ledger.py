@@ -1,6 +1,6 @@
 """Who holds which GPUs: bound pods by node, and plans whose pods are not bound yet."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from llama_operator.planning.inventory import Inventory, NodeFacts
@@ -11,7 +11,7 @@ Key = tuple[str, str]
 
 
 class Reservation(NamedTuple):
-    """GPUs that a plan will take once its pods are bound."""
+    """GPUs that a plan takes: those of `replicas`, of which some may be bound already."""
 
     products: tuple[str, ...]
     gpus_per_replica: int
@@ -25,6 +25,7 @@ class Ledger:
         self._nodes: dict[str, NodeFacts] = {}
         self._sorted: tuple[NodeFacts, ...] | None = None
         self._held: dict[str, dict[str, int]] = {}
+        self._bound: dict[Key, set[str]] = {}
         self._reservations: dict[Key, Reservation] = {}
 
     def set_node(self, name: str, facts: NodeFacts | None) -> None:
@@ -35,19 +36,36 @@ class Ledger:
             self._nodes[name] = facts
         self._sorted = None
 
-    def set_pod(self, old: PodFacts | None, new: PodFacts | None) -> None:
-        """Move a pod's GPUs from where it was to where it is."""
+    def set_pod(self, namespace: str, old: PodFacts | None, new: PodFacts | None) -> None:
+        """Move a pod's GPUs from where it was to where it is.
+
+        A replica that becomes bound leaves its deployment's reservation at the same moment, so
+        that its GPUs never count twice.
+        """
         if old is not None and old.node:
             self._held.get(old.node, {}).pop(old.uid, None)
-        if new is not None and new.node and new.gpus and not new.finished:
-            self._held.setdefault(new.node, {})[new.uid] = new.gpus
+            bound = self._bound.get((namespace, old.instance), set())
+            bound.discard(old.uid)
+            if not bound:
+                self._bound.pop((namespace, old.instance), None)
+        if new is not None and new.node and not new.finished:
+            self._bound.setdefault((namespace, new.instance), set()).add(new.uid)
+            if new.gpus:
+                self._held.setdefault(new.node, {})[new.uid] = new.gpus
 
     def reserve(self, key: Key, reservation: Reservation | None) -> None:
-        """Set what a deployment will take beyond its bound pods; None: nothing."""
+        """Set what a deployment takes, its bound pods included; None: nothing."""
         if reservation is None or reservation.replicas <= 0:
             self._reservations.pop(key, None)
         else:
             self._reservations[key] = reservation
+
+    def _unbound(self) -> Iterator[tuple[Key, Reservation]]:
+        """What every deployment will take beyond its bound pods."""
+        for key, reservation in sorted(self._reservations.items()):
+            replicas = reservation.replicas - len(self._bound.get(key, ()))
+            if replicas > 0:
+                yield key, reservation._replace(replicas=replicas)
 
     def inventory(self, for_key: Key, own_pods: Iterable[PodFacts] = ()) -> Inventory:
         """The inventory as one deployment sees it: what it holds or reserved itself is free."""
@@ -64,8 +82,8 @@ class Ledger:
             nodes=self._sorted,
             held=held,
             reserved=tuple(
-                (reservation.products, reservation.gpus_per_replica, reservation.replicas)
-                for key, reservation in sorted(self._reservations.items())
+                (taken.products, taken.gpus_per_replica, taken.replicas)
+                for key, taken in self._unbound()
                 if key != for_key
             ),
         )

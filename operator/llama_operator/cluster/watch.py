@@ -31,7 +31,9 @@ PAGE_SIZE: Final = 500
 SERVER_TIMEOUT_SECONDS: Final = 300
 SILENCE_LIMIT_SECONDS: Final = 70.0
 """Bookmarks come every minute; a longer silence means a dead stream."""
+BACKOFF_BASE_SECONDS: Final = 1.0
 BACKOFF_CAP_SECONDS: Final = 30.0
+_ENDED: Final = UnavailableError(0, "Ended", "the watch ended at once")
 
 _log = logging.getLogger(__name__)
 
@@ -74,32 +76,40 @@ class Watch(Generic[T]):
         self._selectors = dict(selectors or {})
         self._on_restart = on_restart
         self._version = ""
+        self._heard = False
 
     async def run(self) -> None:
         """List and watch until cancelled."""
         failures = 0
         while True:
+            started, self._heard = time.monotonic(), False
+            problem: ApiError | None = None
             try:
                 if not self._version:
                     await self._list()
                     self.synced.set()
                 await self._stream()
-                failures = 0
-            except GoneError:
-                self._version = ""
             except ApiError as error:
-                failures += 1
-                delay = min(BACKOFF_CAP_SECONDS, 0.5 * 2 ** min(failures, 8))
-                delay = max(delay * random.uniform(0.5, 1.0), error.retry_after_seconds or 0.0)  # noqa: S311 - jitter
-                _log.warning(
-                    "watch of %s broken, again in %.1f s: %s",
-                    self.resource.plural,
-                    delay,
-                    error.message,
-                )
-                await asyncio.sleep(delay)
+                problem = error
+                if isinstance(error, GoneError):
+                    self._version = ""
+            if self._heard or time.monotonic() - started >= BACKOFF_CAP_SECONDS:
+                failures = 0
+            # The end of a stream and 410 are no failures, unless they come again and again.
+            if failures or not (problem is None or isinstance(problem, GoneError)):
+                await self._back_off(failures, problem or _ENDED)
+            failures += 1
             if self._on_restart is not None:
                 self._on_restart(self.resource.plural)
+
+    async def _back_off(self, failures: int, problem: ApiError) -> None:
+        delay = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2 ** min(failures, 8))
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        delay = max(delay, problem.retry_after_seconds or 0.0)
+        _log.warning(
+            "watch of %s broken, again in %.1f s: %s", self.resource.plural, delay, problem.message
+        )
+        await asyncio.sleep(delay)
 
     async def _list(self) -> None:
         found: dict[ObjectKey, tuple[T, int]] = {}
@@ -152,6 +162,7 @@ class Watch(Generic[T]):
                 self.last_activity = time.monotonic()
                 if line.strip():
                     self._event(line)
+                    self._heard = True
 
     def _event(self, line: bytes) -> None:
         try:

@@ -36,6 +36,7 @@ from llama_operator.reconcile.desired import Desired, desire
 from llama_operator.reconcile.observed import Child, PodFacts
 from llama_operator.reconcile.revision import Revision, latest_record, read_revision
 from llama_operator.reconcile.status import Situation, invalid_status, status_of
+from llama_operator.reconcile.status_drift import says
 
 _log = logging.getLogger(__name__)
 _passes = itertools.count(1)
@@ -195,22 +196,25 @@ class Reconciler:
     def _waiting(
         self, key: Key, deployment: LlamaDeployment, desired: Desired, pods: tuple[PodFacts, ...]
     ) -> str:
-        """Reserve what is not bound yet; tell what it waits for, empty when nothing."""
+        """Reserve what its replicas take; tell what they wait for, empty when nothing."""
         if desired.plan is None:
             self._cluster.ledger.reserve(key, None)
             return ""
         chosen = desired.plan
-        bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
-        unbound = effective_replicas(deployment) - bound
+        replicas = effective_replicas(deployment)
         self._cluster.ledger.reserve(
-            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, unbound)
+            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, replicas)
         )
+        bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
+        unbound = replicas - bound
         if unbound <= 0:
             return ""
+        # What its own pods give back goes to those that replace them.
+        leaving = tuple(pod for pod in pods if pod.deleting)
         message = waiting_message(
             chosen,
             unbound,
-            self._cluster.ledger.inventory(key),
+            self._cluster.ledger.inventory(key, leaving),
             self._catalog.for_namespace(key[0]),
         )
         if message:
@@ -255,7 +259,7 @@ class Reconciler:
     async def _write_status(self, key: Key, body: Json, status: LlamaDeploymentStatus) -> bool:
         """Write the status if it differs from the one observed; tell of a new reason."""
         self._metrics.show(*key, status)
-        if status.to_object() == (body.get("status") or {}):
+        if says(status.to_object(), body.get("status") or {}):
             return False
         uid = body["metadata"]["uid"]
         try:

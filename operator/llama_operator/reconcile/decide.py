@@ -83,7 +83,12 @@ def decide(
             for child in children
             if child.kind == "PodDisruptionBudget" and child.owner_uid == uid and not child.deleting
         )
-    record = _record(deployment, revision, by_name)
+    taken = by_name.get((REVISION_KIND, revision.name))
+    if taken is not None and not taken.owner_uid:
+        conflicts.append(f"{taken.kind}/{taken.name}")
+        record = None
+    else:
+        record = _record(deployment, revision, taken)
     services = tuple(action for action in actions if action.kind == SERVICE_KIND)
     first = services if record is None else (record, *services)
     rest = tuple(action for action in actions if action.kind != SERVICE_KIND)
@@ -122,13 +127,10 @@ def with_uid(body: Json, uid: str) -> Json:
     return {**body, "metadata": {**body["metadata"], "uid": uid}}
 
 
-def _record(
-    deployment: LlamaDeployment, revision: Revision, by_name: Mapping[tuple[str, str], Child]
-) -> Action | None:
+def _record(deployment: LlamaDeployment, revision: Revision, child: Child | None) -> Action | None:
     body = controller_revision(
         deployment, name=revision.name, revision=revision.number, data=revision.data()
     )
-    child = by_name.get((REVISION_KIND, revision.name))
     if child is None:
         return Create(body, "a new revision")
     if child.body.get("revision") != revision.number:

@@ -32,10 +32,16 @@ class Child:
     body: Json = field(compare=False, repr=False)
 
 
-def child_of(kind: str, item: Mapping[str, Any]) -> Child | None:
-    """Project an object; None when it has no instance label."""
+def child_of(kind: str, item: Mapping[str, Any], instance: str = "") -> Child | None:
+    """Project an object; None when it has no instance label.
+
+    Args:
+        kind: kind of the object, which items of a list do not tell.
+        item: the object.
+        instance: takes the place of a label that somebody removed.
+    """
     metadata = item.get("metadata") or {}
-    instance = (metadata.get("labels") or {}).get(LABEL_INSTANCE)
+    instance = (metadata.get("labels") or {}).get(LABEL_INSTANCE) or instance
     if not instance:
         return None
     body = {key: value for key, value in item.items() if key != "metadata"}

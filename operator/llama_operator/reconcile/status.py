@@ -135,7 +135,7 @@ def _verdict(situation: Situation) -> _Verdict:
         return _Verdict(False, Reason.SCALED_TO_ZERO, "zero replicas are asked for")
     ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
     if ready and not _url_is_foreign(situation):
-        rolling = _rolling(situation, replicas)
+        rolling = _rolling(situation)
         return _Verdict(
             True,
             Reason.SERVING,
@@ -221,17 +221,23 @@ def _problem(situation: Situation) -> _Verdict | None:
     return None
 
 
-def _rolling(situation: Situation, replicas: int) -> bool:
-    """Whether the StatefulSet has not yet brought every pod to its newest template."""
+def _rolling(situation: Situation) -> bool:
+    """Whether some pod may not have the newest template of the StatefulSet yet.
+
+    Pods tell it: the StatefulSet counts them later than they answer.
+    """
     name = statefulset_name(situation.deployment.metadata.name)
     for child in situation.children:
         if child.kind == "StatefulSet" and child.name == name:
             status = child.body.get("status") or {}
-            generation = child.body["metadata"].get("generation", 0)
+            generation = int(child.body["metadata"].get("generation", 0))
+            newest = status.get("updateRevision")
+            if not newest:
+                return generation > 1  # at first there is no other template
             return (
-                int(status.get("observedGeneration") or 0) < int(generation)
-                or status.get("updateRevision") != status.get("currentRevision")
-                or int(status.get("updatedReplicas") or 0) != replicas
+                int(status.get("observedGeneration") or 0) < generation
+                or newest != status.get("currentRevision")
+                or any(pod.template_hash != newest for pod in situation.pods)
             )
     return True
 

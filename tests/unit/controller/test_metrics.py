@@ -22,7 +22,7 @@ GIB_PARTS = {"weights": 6e9, "activation": 6e8, "non_torch": 3e8, "cuda_graphs":
 def condition(kind: str, status: str, reason: str) -> Condition:
     return Condition(
         type=kind,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         reason=reason,
         message="",
         last_transition_time=datetime(2026, 1, 2, tzinfo=UTC).isoformat(),
@@ -60,7 +60,7 @@ def series(registry: CollectorRegistry, namespace: str) -> dict[tuple[str, ...],
 def test_a_status_becomes_series() -> None:
     metrics = Metrics()
     metrics.show("ml", "llama", status(READY, ROLLING))
-    assert series(metrics.registry, "ml") == {
+    expected: dict[tuple[str, ...], float] = {
         ("llama_operator_deployment_condition", "Serving", "True", "Ready"): 1,
         ("llama_operator_deployment_condition", "RollingOut", "True", "Reconciling"): 1,
         ("llama_operator_deployment_replicas", "desired"): 2,
@@ -72,6 +72,7 @@ def test_a_status_becomes_series() -> None:
             for part, value in GIB_PARTS.items()
         },
     }
+    assert series(metrics.registry, "ml") == expected
 
 
 def test_a_new_status_replaces_the_series_of_the_old_one() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from llama_operator.api.reasons import Reason
 from llama_operator.planning.outcome import Planned, Refusal
-from llama_operator.reconcile.actions import Apply, Create, Delete
+from llama_operator.reconcile.actions import Apply, Create
 from llama_operator.reconcile.decide import decide
 from llama_operator.reconcile.desired import Desired, desire
 from llama_operator.reconcile.observed import Child, child_of
@@ -123,11 +123,13 @@ def test_an_object_with_our_labels_that_nobody_owns_is_never_touched() -> None:
         Child(c.kind, c.name, c.uid, "9", c.instance, "", False, None, c.body) for c in children
     ]
     decision = decide(deployment(), revision, orphans, {})
-    assert decision.conflicts == ("Service/llama", "Service/llama-pods", "StatefulSet/llama-a")
-    assert all(
-        not isinstance(action, (Apply, Delete)) or action.kind == "ControllerRevision"
-        for action in decision.actions
+    assert decision.conflicts == (
+        f"ControllerRevision/{revision.name}",
+        "Service/llama",
+        "Service/llama-pods",
+        "StatefulSet/llama-a",
     )
+    assert decision.actions == ()
 
 
 def test_nothing_is_done_while_nothing_fits() -> None:

@@ -35,8 +35,8 @@ def stateful_set(updated: int, *, rolling: bool = False) -> Child:
         "status": {
             "observedGeneration": 1,
             "updatedReplicas": updated,
-            "updateRevision": "r2" if rolling else "r1",
-            "currentRevision": "r1",
+            "updateRevision": "h2" if rolling else "h1",
+            "currentRevision": "h1",
         },
     }
     return Child("StatefulSet", "llama-a", "s", "1", "llama", "u1", False, None, body)

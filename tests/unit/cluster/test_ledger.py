@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llama_operator.cluster.ledger import Ledger, Reservation
+from llama_operator.planning.inventory import NodeFacts
+from llama_operator.reconcile.observed import PodFacts
+from support.deployments import pod
+from unit.planning.cluster import A100, node
+
+KEY, OTHER = ("ml", "llama"), ("ml", "other")
+
+
+def bound(name: str, to: str, gpus: int = 1) -> PodFacts:
+    return replace(pod(name), node=to, gpus=gpus)
+
+
+def held(ledger: Ledger) -> dict[str, int]:
+    return {name: gpus for name, gpus in ledger.inventory(KEY).held.items() if gpus}
+
+
+def test_a_bound_pod_holds_its_gpus_until_it_is_gone() -> None:
+    ledger = Ledger()
+    unbound, one = replace(pod("a"), node=""), bound("a", "n1", 4)
+    ledger.set_pod("ml", None, unbound)
+    assert held(ledger) == {}
+    ledger.set_pod("ml", unbound, one)
+    assert held(ledger) == {"n1": 4}
+    ledger.set_pod("ml", one, None)
+    assert held(ledger) == {}
+
+
+def test_a_pod_that_finished_holds_nothing() -> None:
+    ledger = Ledger()
+    one = bound("a", "n1", 4)
+    ledger.set_pod("ml", None, one)
+    ledger.set_pod("ml", one, replace(one, finished=True))
+    assert held(ledger) == {}
+
+
+def test_a_pod_that_is_being_deleted_holds_its_gpus_still() -> None:
+    ledger = Ledger()
+    one = bound("a", "n1", 4)
+    ledger.set_pod("ml", None, one)
+    ledger.set_pod("ml", one, replace(one, deleting=True))
+    assert held(ledger) == {"n1": 4}
+
+
+def test_what_a_deployment_holds_itself_is_free_to_it() -> None:
+    ledger = Ledger()
+    own, foreign = bound("own", "n1", 4), bound("foreign", "n1", 2)
+    for one in (own, foreign):
+        ledger.set_pod("ml", None, one)
+    assert ledger.inventory(KEY, [own]).held == {"n1": 2}
+    assert ledger.inventory(OTHER, [foreign]).held == {"n1": 4}
+    assert ledger.inventory(OTHER).held == {"n1": 6}
+
+
+def test_a_replica_that_becomes_bound_leaves_the_reservation_at_the_same_moment() -> None:
+    ledger = Ledger()
+    ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
+    pending, one = replace(pod("a"), node=""), bound("a", "n1", 2)
+    ledger.set_pod("ml", None, pending)
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
+    ledger.set_pod("ml", pending, one)
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 2),)
+    assert held(ledger) == {"n1": 2}
+    ledger.set_pod("ml", one, replace(one, deleting=True))
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 2),)
+    ledger.set_pod("ml", one, None)
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
+
+
+def test_bound_pods_of_the_name_elsewhere_are_not_those_of_the_deployment() -> None:
+    ledger = Ledger()
+    ledger.reserve(KEY, Reservation((A100[0],), 2, 1))
+    ledger.set_pod("prod", None, bound("a", "n1", 2))
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 1),)
+
+
+def test_a_reservation_is_seen_by_others_and_not_by_its_owner() -> None:
+    ledger = Ledger()
+    ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
+    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
+    assert ledger.inventory(KEY).reserved == ()
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param(None, id="given back"),
+        pytest.param(Reservation((A100[0],), 2, 0), id="for no replicas"),
+        pytest.param(
+            Reservation((A100[0],), 2, -1), id="for fewer than none: more pods than asked"
+        ),
+    ],
+)
+def test_a_reservation_ends(ended: Reservation | None) -> None:
+    ledger = Ledger()
+    ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
+    ledger.reserve(KEY, ended)
+    assert ledger.inventory(OTHER).reserved == ()
+
+
+def test_nodes_come_sorted_whatever_the_order_of_events() -> None:
+    ledger = Ledger()
+    for name in ("b", "c", "a"):
+        ledger.set_node(name, node(name, A100))
+    ledger.inventory(KEY)
+    ledger.set_node("c", None)
+    ledger.set_node("d", node("d", A100))
+    ledger.set_node("never-seen", None)
+    assert [one.name for one in ledger.inventory(KEY).nodes] == ["a", "b", "d"]
+
+
+def test_a_changed_node_replaces_the_old_one() -> None:
+    ledger = Ledger()
+    ledger.set_node("a", node("a", A100, 8))
+    ledger.set_node("a", node("a", A100, 4))
+    [found] = ledger.inventory(KEY).nodes
+    assert isinstance(found, NodeFacts)
+    assert found.gpus == 4
+
+
+pods = st.builds(
+    lambda name, to, gpus, finished: replace(bound(name, to, gpus), finished=finished),
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from(["", "n1", "n2"]),
+    st.integers(0, 8),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(pods, st.booleans()), max_size=30))
+def test_after_any_events_held_is_the_sum_over_the_pods_there_are(
+    events: list[tuple[PodFacts, bool]],
+) -> None:
+    ledger, there = Ledger(), dict[str, PodFacts]()
+    for new, gone in events:
+        old = there.get(new.name)
+        ledger.set_pod("ml", old, None if gone else new)
+        there.pop(new.name, None)
+        if not gone:
+            there[new.name] = new
+    expected: dict[str, int] = {}
+    for one in there.values():
+        if one.node and not one.finished:
+            expected[one.node] = expected.get(one.node, 0) + one.gpus
+    assert held(ledger) == {name: gpus for name, gpus in expected.items() if gpus}
