@@ -72,6 +72,16 @@ class Server:
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": content_type}
         target = f"{path}?{urlencode(query)}" if query else path
+        try:
+            return self._exchange(method, target, content, headers)
+        except http.client.RemoteDisconnected:
+            # Tests between two requests may have restarted the API server.
+            self._connection.close()
+            return self._exchange(method, target, content, headers)
+
+    def _exchange(
+        self, method: str, target: str, content: bytes | None, headers: dict[str, str]
+    ) -> Answer:
         self._connection.request(method, target, content, headers)
         with self._connection.getresponse() as response:
             return Answer(response.status, json.loads(response.read()))

@@ -127,11 +127,13 @@ def test_a_child_that_is_deleted_while_the_operator_is_down_comes_back_at_its_st
         a100.wait("its pods are gone", lambda: not a100.pods("small"))
     finally:
         start(a100, shared_operator)
+    wanted = {plural: set(names) for plural, names in before.items()}
+    a100.wait(
+        "all children are back",
+        lambda: {plural: set(names) for plural, names in a100.children().items()} == wanted,
+    )
     a100.wait_ready("small")
     after = a100.children()
-    assert {plural: set(names) for plural, names in after.items()} == {
-        plural: set(names) for plural, names in before.items()
-    }
     assert after["services"]["small-pods"] == before["services"]["small-pods"]
 
 

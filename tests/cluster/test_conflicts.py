@@ -9,6 +9,7 @@ import pytest
 from cluster.watching import admin
 from cluster.world import World
 from llama_operator.api.names import FIELD_MANAGER, child_labels
+from llama_operator.api.v1alpha1 import API_VERSION, KIND
 from llama_operator.cluster import resources
 from llama_operator.cluster.client import ApiClient, ApiError, ConflictError, NotFoundError
 from llama_operator.cluster.cluster import Cluster
@@ -146,16 +147,15 @@ def test_a_create_that_finds_something_tells_whose_it_is(
     """Ownership is told by the ownerReference, and which deployment by the label."""
     there = service(clean, port=9)
     if owner is not None:
-        kept = clean.api.create(
-            f"/api/v1/namespaces/{clean.namespace}/configmaps", {"metadata": {"name": "owner"}}
-        )
+        # A real owner, since the garbage collector deletes what belongs to none.
+        clean.apply("holder", {"size": "8b", "format": "awq", "suspend": True})
         there["metadata"]["labels"] = child_labels(owner)
         there["metadata"]["ownerReferences"] = [
             {
-                "apiVersion": "llama-operator.io/v1alpha1",
-                "kind": "LlamaDeployment",
-                "name": owner,
-                "uid": kept["metadata"]["uid"],
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": "holder",
+                "uid": clean.llama("holder")["metadata"]["uid"],
                 "controller": True,
             }
         ]

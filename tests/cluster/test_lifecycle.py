@@ -1,6 +1,7 @@
 """The main path: apply, become ready, look, scale, edit, delete."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -80,19 +81,19 @@ def test_a_deployment_costs_five_writes_one_event_and_one_status_more(
         for event in a100.plane.audit_events(OPERATOR_USER, since=position)
         if event.is_write and event.namespace == a100.namespace
     ]
-    told = sorted(
+    told = Counter(
         (event.verb, event.resource + (f"/{event.subresource}" if event.subresource else ""))
         for event in writes
         if event.resource != "events"
     )
-    assert told == [
-        ("create", "controllerrevisions"),
-        ("create", "services"),
-        ("create", "services"),
-        ("create", "statefulsets"),
-        ("patch", "llamadeployments/status"),
-        ("patch", "llamadeployments/status"),
-    ]
+    # Starting and Serving; the first is left out when the pods were ready before it was written.
+    statuses = told.pop(("patch", "llamadeployments/status"))
+    assert statuses in (1, 2)
+    assert told == {
+        ("create", "controllerrevisions"): 1,
+        ("create", "services"): 2,
+        ("create", "statefulsets"): 1,
+    }
     assert sum(event.resource == "events" for event in writes) == 1
     assert all(event.code < 300 for event in writes)
 
