@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -338,8 +338,3 @@ def _forbidden(action: Action, error: ForbiddenError) -> Failure:
             + (f".{resource.group}" if resource.group else ""),
         )
     return Failure(action, Reason.FORBIDDEN, f"{action.kind} {action.name}: {error.message}")
-
-
-def failures_of(results: Iterable[Failure | None]) -> tuple[Failure, ...]:
-    """The failures among results."""
-    return tuple(result for result in results if result is not None)
