@@ -7,7 +7,7 @@ SOURCES := operator tools tests
 CLUSTER := PYTHONPATH=tools $(BIN)/python tools/controlplane
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo demo-down test test-quick check format golden crds lock clean
+.PHONY: help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ demo-down: venv ## take down what `make demo KEEP=1` left running
 test: build ## every test; ends with the list of skips
 	$(BIN)/python tests/run.py
 
+soak: build ## the long tests for their whole duration (about an hour); ONLY=outage for some
+	$(BIN)/python tests/run.py --soak $(if $(ONLY),--only "$(ONLY)")
+
+verification: venv ## write docs/verification.md from the newest reports of test, soak and benchmark
+	PYTHONPATH=tools $(BIN)/python -m verification
+
 test-quick: venv ## the tests that need no control plane (under a minute)
 	$(BIN)/pytest -q -n auto tests/unit tests/golden
 
@@ -41,7 +47,7 @@ check: venv ## static checks, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/mypy -p controlplane -p workstation
+	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/llama-operator crd --check
@@ -49,6 +55,12 @@ check: venv ## static checks, as CI runs them
 format: venv ## format and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: build ## the operator against a bare client (30 minutes); QUICK=1 for a small run, SCENARIOS="cost memory" for some
+	PYTHONPATH=operator:tools $(BIN)/python -m benchmark run $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)")
+
+bench-page: venv ## write docs/benchmarks.md from the newest results
+	PYTHONPATH=operator:tools $(BIN)/python -m benchmark page
 
 golden: venv ## rewrite the golden files; review the diff like code
 	$(BIN)/python tests/golden/regenerate.py

@@ -2,7 +2,8 @@
 
     LlamaOperatorError
     ├── SpecError              the user must change the spec; a retry cannot help
-    │   └── NameConflictError  an object of a child's name belongs to somebody else
+    │   ├── NameConflictError      an object of a child's name belongs to somebody else
+    │   └── UnreadableRecordError  what runs was recorded in a form that is not known
     ├── CatalogError           a table row cannot be read
     ├── InputError             a file or argument given to the command line is wrong
     ├── SizingError            the memory model has no rule for it
@@ -43,6 +44,24 @@ class NameConflictError(SpecError):
     """An object of a child's name exists and is not ours."""
 
     reason = "NameConflict"
+
+
+class UnreadableRecordError(SpecError):
+    """The newest record of what runs is of a form that this version cannot read.
+
+    Args:
+        name: name of the ControllerRevision.
+    """
+
+    reason = "RecordUnreadable"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"ControllerRevision {name}",
+            "this version of the operator cannot read this record of what runs, so it leaves "
+            "everything as it is; run the version that wrote it, or delete it to have the "
+            "deployment planned anew, which may restart its pods",
+        )
 
 
 class CatalogError(LlamaOperatorError):

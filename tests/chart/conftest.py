@@ -117,5 +117,6 @@ def kustomize(binaries: Binaries, folder: Path) -> Objects:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ControlPlane]:
     """A control plane of its own: installing moves the CRD under the feet of other tests."""
-    with ControlPlane.start(kwok=False) as plane:
+    strict = "--enable-admission-plugins=OwnerReferencesPermissionEnforcement"
+    with ControlPlane.start(kwok=False, api_server_flags=[strict]) as plane:
         yield plane

@@ -213,6 +213,46 @@ def test_people_with_the_clusters_roles(
     assert may(cluster, what, "default", user) is allowed
 
 
+def test_children_need_the_right_on_finalizers_where_admission_asks_for_it(
+    cluster: ControlPlane, installed: Helm
+) -> None:
+    """No request uses this right, so that no audit log shows it; the plugin asks for it."""
+    assert installed
+    deployment = {
+        "apiVersion": "llama-operator.io/v1alpha1",
+        "kind": "LlamaDeployment",
+        "metadata": {"name": "owner", "namespace": "default"},
+    }
+    cluster.apply({**deployment, "spec": {"size": "8b"}})
+    uid = cluster.kubectl("get", "llama", "owner", "-o", "jsonpath={.metadata.uid}").stdout
+    owner = {key: deployment[key] for key in ("apiVersion", "kind")}
+    owner |= {"name": "owner", "uid": uid, "controller": True, "blockOwnerDeletion": True}
+    child = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "owner", "ownerReferences": [owner]},
+        "spec": {"ports": [{"port": 80}]},
+    }
+
+    def refusal() -> str:
+        create = ("create", "--dry-run=server", f"--as={ACCOUNT}", "-n", "default", "-f", "-")
+        return cluster.kubectl(*create, input=json.dumps(child), check=False).stderr
+
+    assert refusal() == ""
+    get = ("get", "clusterrole", RELEASE, "-o", "json", "--show-managed-fields=false")
+    role = json.loads(cluster.kubectl(*get).stdout)
+    rules = [one for one in role["rules"] if "llamadeployments/finalizers" not in one["resources"]]
+    assert len(rules) == len(role["rules"]) - 1
+    change = ("patch", "clusterrole", RELEASE, "--type=merge", "-p")
+    cluster.kubectl(*change, json.dumps({"rules": rules}))
+    try:
+        wait_until("it is refused", lambda: "cannot set blockOwnerDeletion" in refusal())
+    finally:
+        cluster.kubectl(*change, json.dumps({"rules": role["rules"]}))
+        cluster.kubectl("delete", "llama", "owner")
+    wait_until("it is allowed again", lambda: refusal() == "")
+
+
 def test_an_upgrade_brings_a_new_field_and_uninstalling_keeps_what_users_have(
     cluster: ControlPlane, installed: Helm, tmp_path: Path
 ) -> None:

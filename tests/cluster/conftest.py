@@ -1,22 +1,9 @@
-import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from cluster.world import World
-from controlplane import ControlPlane, GpuNode
-from workstation import OperatorProcess, install
-
-_numbers = itertools.count(1)
-
-SetNodes = Callable[[list[GpuNode]], None]
-
-
-@pytest.fixture(scope="session")
-def installed(control_plane: ControlPlane) -> ControlPlane:
-    install(control_plane)
-    return control_plane
+from controlplane import ControlPlane
+from workstation import OperatorProcess
 
 
 @pytest.fixture(scope="session")
@@ -31,16 +18,6 @@ def shared_operator(
     assert status == 0
     broken = [line for line in holder[0].lines() if "traceback" in line]
     assert not broken, broken[0]["traceback"]
-
-
-@pytest.fixture
-def world(
-    installed: ControlPlane, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[World]:
-    """A namespace of its own; nodes are set by the test and gone afterwards."""
-    made = World(installed, f"test-{next(_numbers)}", tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

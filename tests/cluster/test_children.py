@@ -46,25 +46,6 @@ def status_without_times(world: World, name: str) -> dict[str, Any]:
     return status
 
 
-def test_a_namespace_that_is_deleted_with_a_deployment_inside_ends_without_a_loop(
-    installed: Any, operator: OperatorProcess, tmp_path: Any
-) -> None:
-    doomed = World(installed, "doomed", tmp_path)
-    doomed.add_nodes(gpu_node("doomed-0", A100, 4))
-    for name in ("one", "two"):
-        doomed.apply(name, {**SMALL, "replicas": 2})
-    for name in ("one", "two"):
-        doomed.wait_ready(name)
-    installed.kubectl("delete", "namespace", "doomed", "--wait=false")
-    doomed.wait("the namespace is gone", lambda: not doomed.exists("/api/v1/namespaces/doomed"))
-    doomed.remove_nodes(["doomed-0"])
-    doomed.api.close()
-    lines = [line for line in operator.lines() if "doomed" in json.dumps(line)]
-    trouble = [line["message"] for line in lines if line["level"] in ("warning", "error")]
-    assert len(trouble) <= 6, trouble
-    assert not any("a bug" in message for message in trouble), trouble
-
-
 @pytest.fixture
 def orphaning(a100: World) -> Iterator[World]:
     """Whatever is left behind without an owner is gone afterwards."""
@@ -158,37 +139,6 @@ def test_fields_of_others_stay_through_a_rollout(a100: World, operator: Operator
     assert service["spec"]["trafficDistribution"] == "PreferSameNode"
     [pod] = a100.pods("small")
     assert "--max-model-len=16384" in pod["spec"]["containers"][0]["args"]
-
-
-def test_a_foreign_edit_of_the_image_is_reverted_once(
-    a100: World, operator: OperatorProcess
-) -> None:
-    a100.apply("small", SMALL)
-    a100.wait_ready("small")
-
-    def image() -> str:
-        found: str = stateful_set(a100, "small")["spec"]["template"]["spec"]["containers"][0][
-            "image"
-        ]
-        return found
-
-    ours = image()
-    position = a100.plane.audit_position()
-    a100.kubectl("set", "image", "statefulset/small-a", "engine=example.com/other:1")
-    a100.wait("the image is ours again", lambda: image() == ours)
-    body = a100.wait_ready("small")
-    [pod] = a100.pods("small")
-    assert pod["spec"]["containers"][0]["image"] == ours
-    assert body["metadata"]["generation"] == 1
-    written = told(operator_writes(a100, position))
-    # Field ownership once, and the apply.
-    assert written["patch statefulsets"] <= 2
-    assert not [kind for kind in written if kind.startswith(("create", "delete"))]
-    position = a100.plane.audit_position()
-    a100.kubectl("set", "image", "statefulset/small-a", "engine=example.com/other:2")
-    a100.wait("the image is ours again", lambda: image() == ours)
-    a100.wait_ready("small")
-    assert told(operator_writes(a100, position))["patch statefulsets"] == 1
 
 
 def test_a_cluster_policy_that_rewrites_a_child_at_once_is_not_fought(

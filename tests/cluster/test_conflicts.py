@@ -40,7 +40,7 @@ def act(
 
     async def scenario() -> Failure | None:
         async with ApiClient(admin(world.plane)) as client:
-            cluster = Cluster(client, on_deployment=lambda _: None, on_inventory=lambda: None)
+            cluster = Cluster(client, on_deployment=lambda *_: None, on_inventory=lambda: None)
             created = await client.create(
                 resources.SERVICES, world.namespace, service(world), FIELD_MANAGER
             )
@@ -144,25 +144,24 @@ def test_deleting_what_is_gone_is_done(clean: World) -> None:
 def test_a_create_that_finds_something_tells_whose_it_is(
     clean: World, owner: str | None, reason: str
 ) -> None:
-    """Ownership is told by the ownerReference, and which deployment by the label."""
+    """Ownership and which deployment are told by the ownerReference, whatever labels say."""
     there = service(clean, port=9)
     if owner is not None:
         # A real owner, since the garbage collector deletes what belongs to none.
-        clean.apply("holder", {"size": "8b", "format": "awq", "suspend": True})
-        there["metadata"]["labels"] = child_labels(owner)
+        clean.apply(owner, {"size": "8b", "format": "awq", "suspend": True})
         there["metadata"]["ownerReferences"] = [
             {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
-                "name": "holder",
-                "uid": clean.llama("holder")["metadata"]["uid"],
+                "name": owner,
+                "uid": clean.llama(owner)["metadata"]["uid"],
                 "controller": True,
             }
         ]
 
     async def scenario() -> Failure | None:
         async with ApiClient(admin(clean.plane)) as client:
-            cluster = Cluster(client, on_deployment=lambda _: None, on_inventory=lambda: None)
+            cluster = Cluster(client, on_deployment=lambda *_: None, on_inventory=lambda: None)
             await client.create(resources.SERVICES, clean.namespace, there, "somebody")
             return await cluster.perform(Create(service(clean), "test"), "u1")
 

@@ -196,22 +196,6 @@ def test_changed_node_labels_and_catalog_restart_nothing(
     assert world.children()["controllerrevisions"].items() >= revisions.items()
 
 
-def test_a_foreign_object_of_a_childs_name_is_never_touched(
-    world: World, operator: OperatorProcess
-) -> None:
-    world.add_nodes(gpu_node("a100-0", A100, 1))
-    world.kubectl("create", "service", "clusterip", "small", "--tcp=80")
-    path = f"/api/v1/namespaces/{world.namespace}/services/small"
-    before = world.api.get(path)
-    world.apply("small", {"size": "8b", "format": "awq"})
-    message = world.wait_condition("small", "Stalled", "True", "NameConflict")
-    assert "Service small" in message
-    assert world.api.get(path) == before
-    world.kubectl("delete", "service", "small")
-    world.kubectl("annotate", "llama", "small", "look=again")
-    world.wait_ready("small", timeout=90)
-
-
 def test_a_bad_row_of_a_users_catalog_is_a_condition_and_an_event(
     world: World, operator: OperatorProcess
 ) -> None:

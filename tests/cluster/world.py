@@ -127,7 +127,10 @@ class World:
             item
             for item in answer["items"]
             if plural != "controllerrevisions"
-            or item["metadata"]["ownerReferences"][0]["kind"] == "LlamaDeployment"
+            or not any(
+                owner["kind"] == "StatefulSet"
+                for owner in item["metadata"].get("ownerReferences", ())
+            )
         ]
 
     def children(self) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The components of a control plane: with which flags each runs and how it tells its health."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def describe(
     credentials: Credentials,
     ports: Mapping[str, int],
     stages: Path | None,
+    api_server_flags: Sequence[str] = (),
 ) -> dict[str, Component]:
     """List the components in the order in which they start.
 
@@ -56,10 +57,11 @@ def describe(
         credentials: keys and kubeconfigs.
         ports: loopback port by name, see `PORTS`.
         stages: KWOK's stages; None leaves KWOK out.
+        api_server_flags: more flags of the API server.
     """
     components = [
         _etcd(binaries, folder, ports),
-        _api_server(binaries, folder, credentials, ports),
+        _api_server(binaries, folder, credentials, ports, api_server_flags),
         _controller_manager(binaries, folder, credentials, ports),
         _scheduler(binaries, folder, credentials, ports),
     ]
@@ -94,7 +96,11 @@ def _etcd(binaries: Binaries, folder: RunFolder, ports: Mapping[str, int]) -> Co
 
 
 def _api_server(
-    binaries: Binaries, folder: RunFolder, credentials: Credentials, ports: Mapping[str, int]
+    binaries: Binaries,
+    folder: RunFolder,
+    credentials: Credentials,
+    ports: Mapping[str, int],
+    flags: Sequence[str],
 ) -> Component:
     pki = folder.pki
     arguments = (
@@ -131,6 +137,7 @@ def _api_server(
         # A polite end closes watches after this long instead of waiting for their clients.
         "--shutdown-watch-termination-grace-period=1s",
         "--profiling=false",
+        *flags,
     )
     return Component(API_SERVER, arguments, f"{credentials.server}/readyz")
 

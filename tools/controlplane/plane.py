@@ -74,6 +74,7 @@ class ControlPlane:
         directory: Path | None = None,
         progress: Progress | None = None,
         stages: Path | None = None,
+        api_server_flags: Sequence[str] = (),
     ) -> Self:
         """Start a control plane and wait until it takes pods.
 
@@ -83,6 +84,7 @@ class ControlPlane:
             directory: run folder; None makes a temporary one.
             progress: hears of builds and of the steps of the start.
             stages: KWOK stages that replace the fast ones.
+            api_server_flags: more flags of the API server, such as admission plugins.
 
         Raises:
             ControlPlaneError: it could not start; the text says why.
@@ -97,9 +99,11 @@ class ControlPlane:
             kwok=kwok,
             stages=stages,
             timeout=START_SECONDS,
+            api_server_flags=api_server_flags,
         )
         plane = cls(folder, state, binaries, supervisor)
         try:
+            audit.keep(plane.audit_log)
             plane.add_nodes(listed, wait=kwok)
         except BaseException:
             plane.stop(remove=False)

@@ -64,13 +64,15 @@ class ApiClient:
     ) -> Any:  # noqa: ANN401 - JSON of any kind
         """Send one request and give its parsed JSON answer, or its text where it is not JSON.
 
+        The body is JSON, or bytes that are sent as they are.
+
         Raises:
             ApiError: an HTTP error, with its code; or no answer, with code 0.
         """
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         content = None
         if body is not None:
-            content = json.dumps(body)
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
             headers["Content-Type"] = content_type
         kept_open = self._connection.sock is not None
         try:
@@ -88,7 +90,7 @@ class ApiClient:
         return answer
 
     def _exchange(
-        self, method: str, path: str, content: str | None, headers: dict[str, str]
+        self, method: str, path: str, content: bytes | None, headers: dict[str, str]
     ) -> tuple[int, str]:
         self._connection.request(method, path, content, headers)
         response = self._connection.getresponse()

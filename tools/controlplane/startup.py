@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -71,6 +71,7 @@ def begin(
     kwok: bool,
     stages: Path | None,
     timeout: float,
+    api_server_flags: Sequence[str] = (),
 ) -> tuple[RunFolder, State, "subprocess.Popen[bytes]"]:
     """Start all components and wait until the control plane does its work.
 
@@ -90,7 +91,12 @@ def begin(
     try:
         issued = credentials.issue(binaries.pki, folder, server)
         listed = components.describe(
-            binaries, folder, issued, ports, (stages or binaries.stages) if kwok else None
+            binaries,
+            folder,
+            issued,
+            ports,
+            (stages or binaries.stages) if kwok else None,
+            api_server_flags,
         )
         state = State(server, issued.tokens[credentials.ADMIN], listed)
         state.save(folder.state)

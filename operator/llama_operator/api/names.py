@@ -14,6 +14,7 @@ LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 LABEL_COLOR: Final = f"{GROUP}/color"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_REPLAN: Final = f"{GROUP}/replan"
+ANNOTATION_RENDERING: Final = f"{GROUP}/rendering"
 CATALOG_LABEL: Final = f"{GROUP}/catalog"
 BASE_LIMIT: Final = 40
 """Longest base of a StatefulSet's name: room for `-a`, the pod's ordinal and revision hashes."""

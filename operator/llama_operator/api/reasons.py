@@ -21,6 +21,8 @@ class Reason(StrEnum):
     MODEL_NOT_SERVABLE = "ModelNotServable"
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     NAME_CONFLICT = "NameConflict"
+    FIELD_CONFLICT = "FieldConflict"
+    PODS_REJECTED = "PodsRejected"
     NO_GPUS = "NoGPUs"
     GPU_NOT_IN_CLUSTER = "GPUNotInCluster"
     UNSUPPORTED_GPU = "UnsupportedGPU"
@@ -39,6 +41,7 @@ class Reason(StrEnum):
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
     CATALOG_ROWS_INVALID = "CatalogRowsInvalid"
+    RECORD_UNREADABLE = "RecordUnreadable"
     OPERATOR_ERROR = "OperatorError"
 
 
@@ -104,6 +107,14 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "An object of a child's name belongs to somebody else.",
         "Rename the deployment or remove that object.",
         stalled=True,
+    ),
+    Reason.FIELD_CONFLICT: ReasonFacts(
+        "Somebody sets fields of a child again and again to other values than planned.",
+        "Take that object away from the manager that the message names; edit the spec instead.",
+    ),
+    Reason.PODS_REJECTED: ReasonFacts(
+        "A quota, limit or policy of the namespace refuses the pods.",
+        "Change what the message names; the StatefulSet tries again by itself.",
     ),
     Reason.NO_GPUS: ReasonFacts(
         "No ready node offers GPUs with known memory.",
@@ -185,6 +196,13 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.CATALOG_ROWS_INVALID: ReasonFacts(
         "A row of a user's catalog ConfigMap is wrong and ignored.",
         "Mend the row that the message names.",
+    ),
+    Reason.RECORD_UNREADABLE: ReasonFacts(
+        "What runs was recorded by another version of the operator in a form that this one cannot "
+        "read; nothing is touched.",
+        "Run the version that wrote it, or delete the ControllerRevision that the message names to "
+        "have the deployment planned anew.",
+        stalled=True,
     ),
     Reason.OPERATOR_ERROR: ReasonFacts(
         "The operator met a bug; it goes on trying.",

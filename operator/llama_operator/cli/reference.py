@@ -167,7 +167,7 @@ def _metrics(metrics: "Metrics") -> Iterator[tuple[str, str, tuple[str, ...], st
         suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
         found = labels.get(family.name)
         if found is None:
-            found = tuple(family.samples[0].labels)
+            found = tuple(getattr(family, "_labelnames", None) or family.samples[0].labels)
         yield family.name + suffix, family.type, found, family.documentation
 
 

@@ -69,6 +69,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default="info",
         help="least level that is logged (default info)",
     )
+    parser.add_argument(
+        "--rendering",
+        choices=("Current", "Rehearsal"),
+        default="Current",
+        help="Rehearsal renders pods as a later version might, to rehearse an upgrade: what runs "
+        "stays as it is until it is asked to move (default Current)",
+    )
+    parser.add_argument(
+        "--clock-offset",
+        default="0",
+        metavar="SECONDS[@AFTER]",
+        help="set the clock wrong by so much, from AFTER seconds after the start on; for "
+        "rehearsals only (default 0)",
+    )
     _defaults_from_environment(parser)
     parser.set_defaults(func=_run)
 
@@ -88,8 +102,10 @@ def _defaults_from_environment(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     # Imported here: the other commands need neither kopf nor a connection.
+    from llama_operator.controller.clock import ClockOffset
     from llama_operator.controller.process import run
     from llama_operator.controller.settings import Settings
+    from llama_operator.render.rendering import RENDERINGS
 
     for flag, value, low, high in (
         ("--workers", arguments.workers, 1, 64),
@@ -99,6 +115,9 @@ def _run(arguments: argparse.Namespace) -> int:
         if not low <= value <= high:
             msg = f"{flag} is {value}; allowed is {low} to {high}"
             raise InputError(msg)
+    if arguments.rendering not in RENDERINGS:
+        msg = f"--rendering is {arguments.rendering}; allowed is {', '.join(RENDERINGS)}"
+        raise InputError(msg)
     return run(
         Settings(
             kubeconfig=arguments.kubeconfig,
@@ -110,5 +129,7 @@ def _run(arguments: argparse.Namespace) -> int:
             health_port=arguments.health_port,
             metrics_port=arguments.metrics_port,
             log_level=arguments.log_level,
+            rendering=RENDERINGS[arguments.rendering],
+            clock_offset=ClockOffset.parse(arguments.clock_offset),
         )
     )

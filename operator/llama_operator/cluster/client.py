@@ -1,13 +1,4 @@
-"""Requests to the API server over one shared connection pool.
-
-ApiError
-├── NotFoundError        404
-├── ConflictError        409, AlreadyExists included
-├── GoneError            410
-├── ForbiddenError       403
-├── InvalidError         400, 422
-└── UnavailableError     429, 5xx, broken connections and time-outs: try again later
-"""
+"""Requests to the API server over one shared connection pool."""
 
 import asyncio
 import json
@@ -21,84 +12,52 @@ from typing import Any, Final, Self
 import aiohttp
 
 from llama_operator import __version__
+from llama_operator.cluster.answers import (
+    ApiError,
+    ConflictError,
+    FencedError,
+    ForbiddenError,
+    GoneError,
+    InvalidError,
+    NotFoundError,
+    UnavailableError,
+    error_of,
+)
 from llama_operator.cluster.connection import Connection
-from llama_operator.errors import LlamaOperatorError
+from llama_operator.cluster.fence import Fence, TimedPayload
+
+__all__ = [
+    "ApiClient",
+    "ApiError",
+    "ConflictError",
+    "FencedError",
+    "ForbiddenError",
+    "GoneError",
+    "InvalidError",
+    "Json",
+    "NotFoundError",
+    "Resource",
+    "UnavailableError",
+    "encode",
+    "error_of",
+]
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
 CONNECT_TIMEOUT_SECONDS: Final = 10
+KEEP_OPEN_SECONDS: Final = 60
+"""How long an idle connection is kept, so that a deployment after a quiet minute waits for no
+handshake; the API server closes idle ones after 90 s."""
 LINE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 """Longest line of a watch; an object in etcd is at most 1.5 MB."""
+
+REFUSALS: Final = frozenset({401, 403, 404})
+"""Answers to a list or watch that somebody must mend: credentials, rights, a missing CRD."""
 
 _ESCAPED: Final = re.compile("[\x7f-\uffff]")
 
 Json = dict[str, Any]
 Observer = Callable[[str, str, int, float], None]
 """Called after each request with verb, resource, status code (0: no answer) and seconds."""
-
-
-class ApiError(LlamaOperatorError):
-    """The API server's answer to a request that failed."""
-
-    def __init__(
-        self, code: int, reason: str, message: str, retry_after_seconds: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status_reason = reason
-        self.message = message
-        self.retry_after_seconds = retry_after_seconds
-
-
-class NotFoundError(ApiError):
-    """404: the object or the resource does not exist."""
-
-
-class ConflictError(ApiError):
-    """409: the object exists, or a precondition (uid, resourceVersion) does not hold."""
-
-
-class GoneError(ApiError):
-    """410: the resourceVersion is too old; list again."""
-
-
-class ForbiddenError(ApiError):
-    """403: a right is missing, or an admission rule refuses."""
-
-
-class InvalidError(ApiError):
-    """400 or 422: the object breaks a rule; sending it again cannot help."""
-
-
-class UnavailableError(ApiError):
-    """429, 5xx, a broken connection or a time-out: the same request may succeed later."""
-
-
-_BY_CODE: Final[dict[int, type[ApiError]]] = {
-    400: InvalidError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    405: InvalidError,
-    409: ConflictError,
-    410: GoneError,
-    413: InvalidError,
-    415: InvalidError,
-    422: InvalidError,
-}
-
-
-def error_of(code: int, body: str, retry_after: str | None = None) -> ApiError:
-    """The exception for an answer; the body is a Status object, or any text."""
-    reason, message = "", body[:512]
-    try:
-        status = json.loads(body)
-        if isinstance(status, dict):
-            reason = str(status.get("reason") or "")
-            message = str(status.get("message") or message)
-    except ValueError:
-        pass
-    seconds = float(retry_after) if retry_after is not None and retry_after.isdigit() else None
-    kind = _BY_CODE.get(code, UnavailableError)
-    return kind(code, reason, message or f"HTTP {code}", seconds)
 
 
 def encode(body: Json | list[Json]) -> bytes:
@@ -134,16 +93,36 @@ class Resource:
 
 
 class ApiClient:
-    """A client for one API server. Open it as an asynchronous context manager."""
+    """A client for one API server. Open it as an asynchronous context manager.
 
-    def __init__(self, connection: Connection, observer: Observer | None = None) -> None:
+    Args:
+        connection: server and identity.
+        observer: told of each request.
+        fence: writes pass only while it is open; None lets all pass.
+        timeout_seconds: how long a request may take, watches aside.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        observer: Observer | None = None,
+        *,
+        fence: Fence | None = None,
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+    ) -> None:
         self._connection = connection
         self._observer = observer
+        self._fence = fence
+        self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         """Open the connection pool."""
-        connector = aiohttp.TCPConnector(limit=64, ssl=self._connection.ssl_context())
+        connector = aiohttp.TCPConnector(
+            limit=64,
+            ssl=self._connection.ssl_context(),
+            keepalive_timeout=KEEP_OPEN_SECONDS,
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": f"llama-operator/{__version__}", "Accept": "application/json"},
@@ -171,6 +150,7 @@ class ApiClient:
         body: Json | list[Json] | None = None,
         content_type: str = "application/json",
         timeout_seconds: float | None = None,
+        late: Callable[[], bool] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         assert self._session is not None, "the client is not open"
         headers = {}
@@ -178,7 +158,7 @@ class ApiClient:
             headers["Authorization"] = authorization
         data = None
         if body is not None:
-            data = encode(body)
+            data = TimedPayload(encode(body), late or (lambda: False))
             headers["Content-Type"] = content_type
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds,
@@ -202,6 +182,8 @@ class ApiClient:
                     raise error_of(code, text, response.headers.get("Retry-After"))
                 yield response
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            if data is not None and data.withheld:
+                raise FencedError from error
             raise UnavailableError(0, "NoAnswer", f"{type(error).__name__}: {error}") from error
         finally:
             if self._observer is not None:
@@ -217,23 +199,57 @@ class ApiClient:
         params: Mapping[str, str] | None = None,
         body: Json | list[Json] | None = None,
         content_type: str = "application/json",
+        send_before: float | None = None,
     ) -> Json:
         """One request and its answer.
+
+        Args:
+            method: of HTTP.
+            path: of the collection or object.
+            resource: its plural name, with the subresource after a slash.
+            verb: Kubernetes' verb.
+            params: of the query.
+            body: the object.
+            content_type: of the body.
+            send_before: monotonic time from which on the body is not sent any more.
 
         Raises:
             ApiError: a subclass by status code.
         """
-        async with self._send(
-            method,
-            path,
-            resource=resource,
-            verb=verb,
-            params=params,
-            body=body,
-            content_type=content_type,
-            timeout_seconds=REQUEST_TIMEOUT_SECONDS,
-        ) as response:
-            raw = await response.read()
+        limit, fence = self._timeout_seconds, self._fence if method != "GET" else None
+        until = time.monotonic() + limit if send_before is None else send_before
+        answer_before, answered = 0.0, False
+        if fence is not None:
+            if not fence.is_open():
+                raise FencedError
+            answer_before = fence.begin()
+            limit = min(limit, answer_before - time.monotonic())
+            # The API server gives up at the same time, even if this process is stopped meanwhile.
+            params = {**(params or {}), "timeout": f"{limit:.3f}s"}
+
+        def late() -> bool:
+            return time.monotonic() >= until or (fence is not None and not fence.is_open())
+
+        try:
+            async with self._send(
+                method,
+                path,
+                resource=resource,
+                verb=verb,
+                params=params,
+                body=body,
+                content_type=content_type,
+                timeout_seconds=limit,
+                late=late,
+            ) as response:
+                raw = await response.read()
+            answered = True
+        except ApiError as error:
+            answered = isinstance(error, FencedError) or 0 < error.code < 500
+            raise
+        finally:
+            if fence is not None:
+                fence.end(answer_before, answered=answered)
         try:
             answer = json.loads(raw)
         except ValueError as error:
@@ -328,7 +344,14 @@ class ApiClient:
             content_type="application/json-patch+json",
         )
 
-    async def replace(self, resource: Resource, body: Json, field_manager: str) -> Json:
+    async def replace(
+        self,
+        resource: Resource,
+        body: Json,
+        field_manager: str,
+        *,
+        send_before: float | None = None,
+    ) -> Json:
         """Replace an object; the body's resourceVersion is the precondition."""
         metadata = body["metadata"]
         return await self.request(
@@ -338,6 +361,7 @@ class ApiClient:
             verb="update",
             params={"fieldManager": field_manager},
             body=body,
+            send_before=send_before,
         )
 
     async def delete(self, resource: Resource, namespace: str | None, name: str, uid: str) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -39,7 +40,16 @@ from llama_operator.reconcile.status_drift import surplus
 
 _log = logging.getLogger(__name__)
 
+_REFUSED: Final = re.compile(
+    r'User ".*" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+)
+VANISHED_SECONDS: Final = 0.3
+"""Children go after their deployment, whose end another watch tells, maybe a moment later."""
+ENDING_SECONDS: Final = 30.0
+"""Nothing can be created in a namespace that ends, so nothing is tried again soon."""
 OWN: Final = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+_TELLING: Final = frozenset({"ControllerRevision", "StatefulSet"})
+"""Kinds of children by which the next rollout is decided."""
 
 
 class Cluster:
@@ -47,7 +57,8 @@ class Cluster:
 
     Args:
         client: an open client.
-        on_deployment: called with the key of a deployment whose children or pods changed.
+        on_deployment: called with the key of a deployment whose children or pods changed, and the
+            seconds after which to look at it.
         on_inventory: called when nodes changed in a way that planning can see.
         on_restart: called with a resource's name whenever its watch is opened again.
     """
@@ -56,7 +67,7 @@ class Cluster:
         self,
         client: ApiClient,
         *,
-        on_deployment: Callable[[Key], None],
+        on_deployment: Callable[[Key, float], None],
         on_inventory: Callable[[], None],
         on_restart: Callable[[str], None] | None = None,
     ) -> None:
@@ -114,6 +125,20 @@ class Cluster:
         """Pods that carry the deployment's instance label, as cached."""
         return tuple(self._pods.get(key, {}).values())
 
+    async def refresh(self, key: Key, kinds: Iterable[str] = ()) -> None:
+        """Take children as the API server shows them now: those that tell what runs, and more."""
+        before = self.children(key)
+        selector = f"{OWN['labelSelector']},{LABEL_INSTANCE}={key[1]}"
+
+        async def look(kind: str) -> None:
+            watch = self._child_watches[kind]
+            found = await watch.look(key[0], {"labelSelector": selector})
+            for child in before:
+                if child.kind == kind and (key[0], child.name) not in found:
+                    watch.forget((key[0], child.name))
+
+        await asyncio.gather(*(look(kind) for kind in _TELLING.union(kinds)))
+
     def _child_changed(self, key: ObjectKey, old: Child | None, new: Child | None) -> None:
         for child, keep in ((old, False), (new, True)):
             if child is None:
@@ -128,7 +153,7 @@ class Cluster:
                     self.unholdable.pop(child.uid, None)
             if not names:
                 del self._children[parent]
-            self._on_deployment(parent)
+            self._on_deployment(parent, VANISHED_SECONDS if new is None else 0.0)
 
     def _pod_changed(self, key: ObjectKey, old: PodFacts | None, new: PodFacts | None) -> None:
         self.ledger.set_pod(key[0], old, new)
@@ -143,7 +168,7 @@ class Cluster:
                 pods.pop(pod.name, None)
             if not pods:
                 del self._pods[parent]
-            self._on_deployment(parent)
+            self._on_deployment(parent, VANISHED_SECONDS if new is None else 0.0)
         if new is None:
             self._on_inventory()
 
@@ -158,7 +183,8 @@ class Cluster:
             ApiError: the API server cannot answer now, or the child is another than the one that
                 was read; try the whole pass again.
         """
-        _log.info("%s %s/%s: %s", *_words(action), action.reason)
+        verb = type(action).__name__.lower()
+        _log.info("%s %s/%s: %s", verb, action.kind, action.name, action.reason)
         try:
             match action:
                 case Create():
@@ -174,6 +200,13 @@ class Cluster:
                 raise  # the child is gone since it was read: look again
             return Failure(action, Reason.OPERATOR_ERROR, error.message)
         except ForbiddenError as error:
+            if "being terminated" in error.message:
+                return Failure(
+                    action,
+                    Reason.WAITING_FOR_DELETION,
+                    "the namespace is being deleted",
+                    retry_after_seconds=ENDING_SECONDS,
+                )
             return _forbidden(action, error)
         except InvalidError as error:
             return Failure(
@@ -193,7 +226,7 @@ class Cluster:
     async def _apply(self, action: Apply) -> None:
         resource = resources.BY_KIND[action.kind]
         namespace = action.body["metadata"]["namespace"]
-        if action.child.create_entry is not None:
+        if action.leaves_out and action.child.create_entry is not None:
             await self._own_by_apply(resource, namespace, action.child)
         applied = await self.client.apply(resource, action.body, FIELD_MANAGER)
         self._child_watches[action.kind].put(applied)
@@ -219,7 +252,9 @@ class Cluster:
             {"op": "test", "path": "/metadata/uid", "value": child.uid},
             {"op": "test", "path": f"{entry}/manager", "value": FIELD_MANAGER},
             {"op": "test", "path": f"{entry}/operation", "value": "Update"},
-            {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
+            {"op": "remove", "path": entry}
+            if child.applied
+            else {"op": "replace", "path": f"{entry}/operation", "value": "Apply"},
         ]
         await self._bound_patch(resource, namespace, child.name, operations)
 
@@ -241,18 +276,20 @@ class Cluster:
             live = await self.client.get(resource, metadata["namespace"], action.name)
         except NotFoundError:
             return Failure(action, Reason.WAITING_FOR_DELETION, f"{action.name} is being deleted")
+        except ForbiddenError as refusal:
+            return Failure(action, Reason.FORBIDDEN, missing_right(refusal))
         child = child_of(action.kind, live, name)
         assert child is not None
         if child.owner_uid == owner_uid:
             await self._recover(action, child, live)
-            return None
-        if child.owner_uid and child.instance == name:
+            raise error  # it was there and not seen: look again
+        if child.owner_uid and child.owner_name == name:
             return Failure(
                 action,
                 Reason.WAITING_FOR_DELETION,
                 f"{action.kind} {action.name} of a deleted deployment is still there",
             )
-        owner = f"LlamaDeployment {child.instance}" if child.owner_uid else "somebody else"
+        owner = f"LlamaDeployment {child.owner_name}" if child.owner_uid else "somebody else"
         return Failure(
             action,
             Reason.NAME_CONFLICT,
@@ -270,6 +307,23 @@ class Cluster:
             body = with_uid(action.body, child.uid)
             await self._apply(Apply(body, child, "it lost its labels"))
 
+    async def events_about(self, namespace: str, child: Child, reason: str) -> list[Json]:
+        """Events about a child, by their reason.
+
+        Raises:
+            ApiError: they cannot be read.
+        """
+        about = {"kind": child.kind, "name": child.name, "uid": child.uid}
+        selector = ",".join([f"reason={reason}", *(f"regarding.{k}={v}" for k, v in about.items())])
+        answer = await self.client.request(
+            "GET",
+            resources.EVENTS.path(namespace),
+            resource=resources.EVENTS.plural,
+            verb="list",
+            params={"fieldSelector": selector, "limit": "100"},
+        )
+        return list(answer.get("items") or ())
+
     async def get_deployment(self, key: Key) -> Json | None:
         """The live object, or None when it is gone."""
         try:
@@ -277,22 +331,29 @@ class Cluster:
         except NotFoundError:
             return None
 
-    async def write_status(self, key: Key, uid: str, status: LlamaDeploymentStatus) -> Json:
-        """Apply the status, bound to the uid, and remove what others wrote in our name.
+    async def write_status(self, body: Json, status: LlamaDeploymentStatus) -> Json:
+        """Apply the status to the object that was read, and remove what others wrote in our name.
 
         Raises:
             NotFoundError: the object is gone.
-            ConflictError: another object has the name now.
+            ConflictError: it changed since it was read, or another object has the name now.
         """
         intended = status.to_object()
-        body = {
+        metadata = body["metadata"]
+        key, uid = (metadata["namespace"], metadata["name"]), metadata["uid"]
+        bound_body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": {"namespace": key[0], "name": key[1], "uid": uid},
+            "metadata": {
+                "namespace": key[0],
+                "name": key[1],
+                "uid": uid,
+                "resourceVersion": metadata["resourceVersion"],
+            },
             "status": intended,
         }
         resource = resources.LLAMA_DEPLOYMENTS
-        written = await self.client.apply(resource, body, FIELD_MANAGER, subresource="status")
+        written = await self.client.apply(resource, bound_body, FIELD_MANAGER, subresource="status")
         excess = surplus(intended, written.get("status") or {})
         if not excess:
             return written
@@ -322,19 +383,18 @@ class Cluster:
             raise ConflictError(409, error.status_reason, error.message) from error
 
 
-def _words(action: Action) -> tuple[str, str, str]:
-    return type(action).__name__.lower(), action.kind, action.name
+def missing_right(error: ForbiddenError) -> str:
+    """Verb and resource that RBAC refused, as `kubectl` names them; else what the answer says."""
+    found = _REFUSED.search(error.message)
+    if found is None:
+        return error.message
+    group = f".{found['group']}" if found["group"] else ""
+    return f"the operator may not {found['verb']} {found['resource']}{group}"
 
 
 def _forbidden(action: Action, error: ForbiddenError) -> Failure:
     """Tell a missing right from a quota or policy that refuses the object."""
-    verb = {"Create": "create", "Apply": "patch", "Delete": "delete"}[type(action).__name__]
-    resource = resources.BY_KIND[action.kind]
-    if "cannot" in error.message and "User" in error.message:
-        return Failure(
-            action,
-            Reason.FORBIDDEN,
-            f"the operator may not {verb} {resource.plural}"
-            + (f".{resource.group}" if resource.group else ""),
-        )
-    return Failure(action, Reason.FORBIDDEN, f"{action.kind} {action.name}: {error.message}")
+    told = missing_right(error)
+    if told == error.message:
+        told = f"{action.kind} {action.name}: {told}"
+    return Failure(action, Reason.FORBIDDEN, told)

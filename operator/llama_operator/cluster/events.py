@@ -1,7 +1,7 @@
 """Events: what happened to an object, told once. What repeats is the conditions' business."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 
 from llama_operator.api.names import FIELD_MANAGER
 from llama_operator.cluster import resources
@@ -14,20 +14,27 @@ NOTE_LIMIT = 1024
 
 
 async def emit_event(
-    client: ApiClient, regarding: Json, *, warning: bool, reason: str, note: str, action: str
+    client: ApiClient,
+    regarding: Json,
+    *,
+    now: datetime,
+    warning: bool,
+    reason: str,
+    note: str,
+    action: str,
 ) -> None:
     """Write an Event about an object. Failing to is only logged.
 
     Args:
         client: an open client.
         regarding: apiVersion, kind and metadata of the object.
+        now: the time of day in UTC.
         warning: Warning instead of Normal.
         reason: one CamelCase word.
         note: a sentence for people.
         action: what was done or tried, one CamelCase word.
     """
     metadata = regarding["metadata"]
-    now = datetime.now(UTC)
     body = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",

@@ -43,6 +43,7 @@ class UserCatalog:
         namespace: the operator's own, whose rows hold everywhere.
         on_change: called when rows changed.
         on_errors: called with key, uid and errors of a ConfigMap whose rows are wrong.
+        on_restart: called with the resource's name whenever the watch is opened again.
     """
 
     def __init__(
@@ -51,13 +52,19 @@ class UserCatalog:
         namespace: str,
         on_change: Callable[[], None],
         on_errors: Callable[[ObjectKey, str, tuple[RowError, ...]], None],
+        on_restart: Callable[[str], None] | None = None,
     ) -> None:
         self._namespace = namespace
         self._on_change = on_change
         self._on_errors = on_errors
         self._made: dict[str, NamespaceCatalog] = {}
         self.watch: Watch[CatalogMap] = Watch(
-            client, resources.CONFIG_MAPS, _read, self._changed, selectors=SELECTOR
+            client,
+            resources.CONFIG_MAPS,
+            _read,
+            self._changed,
+            selectors=SELECTOR,
+            on_restart=on_restart,
         )
 
     async def run(self) -> None:

@@ -8,12 +8,14 @@ API server's bookmarks (one a minute) is closed and opened again.
 import asyncio
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 from llama_operator.cluster.client import (
+    REFUSALS,
     ApiClient,
     ApiError,
     GoneError,
@@ -27,12 +29,16 @@ T = TypeVar("T")
 ObjectKey = tuple[str, str]
 """Namespace (empty for cluster-scoped resources) and name."""
 
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 250
+"""A decoded page of nodes takes some MiB; larger ones raise the memory of the process for good."""
 SERVER_TIMEOUT_SECONDS: Final = 300
 SILENCE_LIMIT_SECONDS: Final = 70.0
 """Bookmarks come every minute; a longer silence means a dead stream."""
 BACKOFF_BASE_SECONDS: Final = 1.0
 BACKOFF_CAP_SECONDS: Final = 30.0
+STEADY_SECONDS: Final = 0.5
+"""A stream that was open for so long is no failure, even if nothing came."""
+_TYPES: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 _ENDED: Final = UnavailableError(0, "Ended", "the watch ended at once")
 
 _log = logging.getLogger(__name__)
@@ -51,6 +57,9 @@ class Watch(Generic[T]):
         namespace: watch one namespace only.
         selectors: `labelSelector`, `fieldSelector`.
         on_restart: called whenever the stream is opened again.
+
+    Attributes:
+        refusal: why the API server refuses to list or watch; empty while it does not.
     """
 
     def __init__(
@@ -68,7 +77,7 @@ class Watch(Generic[T]):
         self.store: dict[ObjectKey, T] = {}
         self._versions: dict[ObjectKey, int] = {}
         self.synced = asyncio.Event()
-        self.last_activity = time.monotonic()
+        self.last_activity = self.last_attempt = time.monotonic()
         self._client = client
         self._project = project
         self._on_change = on_change
@@ -76,13 +85,16 @@ class Watch(Generic[T]):
         self._selectors = dict(selectors or {})
         self._on_restart = on_restart
         self._version = ""
+        self._opened = math.inf
         self._heard = False
+        self.refusal = ""
 
     async def run(self) -> None:
         """List and watch until cancelled."""
-        failures = 0
+        failures, was_gone = 0, False
         while True:
-            started, self._heard = time.monotonic(), False
+            started = self.last_attempt = time.monotonic()
+            self._opened, self._heard = math.inf, False
             problem: ApiError | None = None
             try:
                 if not self._version:
@@ -91,10 +103,17 @@ class Watch(Generic[T]):
                 await self._stream()
             except ApiError as error:
                 problem = error
+                if error.code in REFUSALS:
+                    self.refusal = error.message
                 if isinstance(error, GoneError):
                     self._version = ""
-            if self._heard or time.monotonic() - started >= BACKOFF_CAP_SECONDS:
+            now = time.monotonic()
+            gone = isinstance(problem, GoneError)
+            answered = self._heard or (gone and not was_gone)
+            steady = now - self._opened >= STEADY_SECONDS
+            if answered or steady or now - started >= BACKOFF_CAP_SECONDS:
                 failures = 0
+            was_gone = gone
             # The end of a stream and 410 are no failures, unless they come again and again.
             if failures or not (problem is None or isinstance(problem, GoneError)):
                 await self._back_off(failures, problem or _ENDED)
@@ -122,10 +141,7 @@ class Watch(Generic[T]):
                 "GET", self._path, resource=self.resource.plural, verb="list", params=params
             )
             self.last_activity = time.monotonic()
-            for item in page.get("items") or ():
-                projection = self._project(item)
-                if projection is not None:
-                    found[_key(item)] = (projection, _version(item))
+            found.update(self._read(page))
             metadata = page.get("metadata") or {}
             token = metadata.get("continue") or ""
             if not token:
@@ -139,6 +155,33 @@ class Watch(Generic[T]):
         for key, (projection, version) in found.items():
             self._set(key, projection, version)
 
+    def _read(self, page: Json) -> dict[ObjectKey, tuple[T, int]]:
+        """Projections and versions of the objects of a list."""
+        try:
+            projected = [(item, self._project(item)) for item in page.get("items") or ()]
+            return {
+                _key(item): (made, _version(item)) for item, made in projected if made is not None
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnavailableError(0, "Garbage", f"the list is garbage: {error!r}") from error
+
+    async def look(self, namespace: str, selectors: Mapping[str, str]) -> set[ObjectKey]:
+        """Take some objects as the API server shows them now, and tell which these are.
+
+        A watch may lag, or have missed something; this does not.
+        """
+        page = await self._client.request(
+            "GET",
+            self.resource.path(namespace),
+            resource=self.resource.plural,
+            verb="list",
+            params=selectors,
+        )
+        found = self._read(page)
+        for key, (projection, version) in found.items():
+            self._set(key, projection, version)
+        return set(found)
+
     async def _stream(self) -> None:
         params = {
             **self._selectors,
@@ -150,6 +193,7 @@ class Watch(Generic[T]):
         async with self._client.lines(
             self._path, resource=self.resource.plural, params=params
         ) as lines:
+            self._opened, self.refusal = time.monotonic(), ""
             iterator = aiter(lines)
             while True:
                 try:
@@ -171,13 +215,19 @@ class Watch(Generic[T]):
             if kind == "ERROR":
                 raise error_of(int(item.get("code") or 500), json.dumps(item))
             key, version = _key(item), _version(item)
+            if kind not in _TYPES:
+                raise ValueError(f"an event of the unknown type {str(kind)[:40]!r}")
+            if kind != "BOOKMARK" and not key[1]:
+                raise ValueError("an object without a name")
+            # Most events of children are echoes of our own writes, taken by `put` before.
+            echo = kind != "DELETED" and version == self._versions.get(key)
+            shown = kind in ("ADDED", "MODIFIED") and not echo
+            projection = self._project(item) if shown else None
             self._version = item["metadata"]["resourceVersion"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UnavailableError(0, "Garbage", f"the watch sent garbage: {error}") from error
-        if kind == "DELETED":
-            self._set(key, None, version)
-        elif kind in ("ADDED", "MODIFIED"):
-            self._set(key, self._project(item), version)
+        if kind != "BOOKMARK" and not echo:
+            self._set(key, projection, version)
 
     def put(self, item: Json) -> None:
         """Take an object that a write returned, so that the next pass reads what was written.
@@ -186,6 +236,8 @@ class Watch(Generic[T]):
         in the store although the watch is past its version was deleted meanwhile.
         """
         key, version = _key(item), _version(item)
+        if version == self._versions.get(key):
+            return
         if key in self.store or version > _number(self._version):
             self._set(key, self._project(item), version)
 

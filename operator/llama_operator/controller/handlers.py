@@ -8,8 +8,8 @@ import kopf
 from llama_operator.api.v1alpha1 import GROUP, PLURAL, VERSION
 from llama_operator.cluster.ledger import Key
 
-Changed = Callable[[Key, dict[str, Any] | None], None]
-"""Told the key and the object, None when it is gone."""
+Changed = Callable[[Key, dict[str, Any] | None, str], None]
+"""Told the key, the object (None when it is gone) and its uid."""
 
 
 def registry(changed: Changed, login: Callable[[], kopf.AiohttpSession]) -> kopf.OperatorRegistry:
@@ -20,7 +20,7 @@ def registry(changed: Changed, login: Callable[[], kopf.AiohttpSession]) -> kopf
     async def on_llama_deployment(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401
         body: dict[str, Any] = dict(event["object"])
         key = (body["metadata"]["namespace"], body["metadata"]["name"])
-        changed(key, None if event["type"] == "DELETED" else body)
+        changed(key, None if event["type"] == "DELETED" else body, body["metadata"]["uid"])
 
     @kopf.on.login(registry=result)
     async def on_login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401

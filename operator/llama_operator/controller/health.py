@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,33 +20,33 @@ LAG_PERIOD_SECONDS: Final = 1.0
 class Health:
     """What the probes answer.
 
-    `ready` is set by the process: in standby always, as leader once the caches are filled.
-    `silences` gives the age of the last sign of life of each watch by resource, in seconds.
+    `ready` is set by the process once the caches are filled, whether it leads or stands by.
+    `silences` gives, by resource, for how many seconds a watch brought nothing; `idleness` for how
+    many it did not even try; `refusals` why the API server refuses to list or watch it. While the
+    API server is away a process is not ready but alive: a restart would lose its caches and mend
+    nothing.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self.ready = False
         self.silences: Callable[[], dict[str, float]] = dict
+        self.idleness: Callable[[], dict[str, float]] = dict
+        self.refusals: Callable[[], dict[str, str]] = dict
         self.before_scrape: Callable[[], None] = lambda: None
         self._metrics = metrics
 
-    def problems(self) -> list[str]:
-        """Why the process is not alive; empty when it is."""
-        return [
-            f"the watch of {resource} has been silent for {silence:.0f} s"
-            for resource, silence in sorted(self.silences().items())
-            if silence > SILENCE_LIMIT_SECONDS
-        ]
-
     async def healthz(self, _: web.Request) -> web.Response:
-        """200 while the event loop answers and no watch is stuck."""
-        problems = self.problems()
-        return web.Response(status=500 if problems else 200, text="\n".join(problems) or "ok")
+        """200 while the event loop answers and every watch works or tries to."""
+        return _answer(500, _too_long(self.idleness(), "the watch of {} is dead since {:.0f} s"))
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """200 in standby; as leader once all caches are filled and fresh."""
-        problems = self.problems() if self.ready else ["the caches are not filled yet"]
-        return web.Response(status=503 if problems else 200, text="\n".join(problems) or "ok")
+        """200 once all caches are filled, and while they are fresh."""
+        stale = "the watch of {} has been silent for {:.0f} s"
+        problems = _too_long(self.silences(), stale)
+        if not self.ready:
+            problems = ["the caches are not filled yet"]
+        refusals = sorted(self.refusals().items())
+        return _answer(503, [*problems, *(f"{name}: {text}" for name, text in refusals if text)])
 
     async def metrics(self, _: web.Request) -> web.Response:
         """The metrics in Prometheus' text format."""
@@ -77,6 +77,18 @@ class Health:
                 await site.start()
                 bound.append(int(runner.addresses[0][1]))
             yield bound[0], bound[1]
+
+
+def _too_long(ages: Mapping[str, float], text: str) -> list[str]:
+    return [
+        text.format(resource, age)
+        for resource, age in sorted(ages.items())
+        if age > SILENCE_LIMIT_SECONDS
+    ]
+
+
+def _answer(status: int, problems: Sequence[str]) -> web.Response:
+    return web.Response(status=status if problems else 200, text="\n".join(problems) or "ok")
 
 
 async def measure_loop_lag(metrics: Metrics) -> None:

@@ -16,6 +16,22 @@ object_reference: ContextVar[dict[str, object] | None] = ContextVar(
 _FOREIGN: Final = ("kopf", "aiohttp", "asyncio")
 
 
+class _KnownFailures(logging.Filter):
+    """Takes the trace from what kopf logs of an API server that fails; the message tells it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        if record.name.startswith("kopf") and _is_of_the_network(error):
+            record.exc_info = None
+        return True
+
+
+def _is_of_the_network(error: BaseException | None) -> bool:
+    module = type(error).__module__
+    return isinstance(error, OSError) or module.startswith(("aiohttp", "kopf._cogs.clients"))
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and the object worked on."""
 
@@ -40,6 +56,7 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
     """Send everything to one stream; libraries speak up from warnings on."""
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_KnownFailures())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

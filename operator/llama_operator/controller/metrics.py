@@ -8,7 +8,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from llama_operator import __version__
-from llama_operator.api.status import LlamaDeploymentStatus
+from llama_operator.controller.deployment_metrics import DeploymentMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -98,68 +98,11 @@ class Metrics:
         self.leader = Gauge(
             "llama_operator_leader", "1 while this process leads, 0 in standby.", registry=registry
         )
-        self.condition = Gauge(
-            "llama_operator_deployment_condition",
-            "1 for the reason that a condition of a deployment has now.",
-            ["namespace", "name", "type", "status", "reason"],
-            registry=registry,
-        )
-        self.replicas = Gauge(
-            "llama_operator_deployment_replicas",
-            "Replicas of a deployment by state: desired, ready.",
-            ["namespace", "name", "state"],
-            registry=registry,
-        )
-        self.gpus = Gauge(
-            "llama_operator_gpu_requested",
-            "GPUs that the replicas of a deployment request.",
-            ["namespace", "name", "product"],
-            registry=registry,
-        )
-        self.memory = Gauge(
-            "llama_operator_memory_estimated_bytes",
-            "Planned memory on one GPU of a deployment by part, in bytes.",
-            ["namespace", "name", "part"],
-            registry=registry,
-        )
-        self._series: dict[tuple[str, str], list[tuple[Gauge, tuple[str, ...]]]] = {}
+        self.deployments = DeploymentMetrics()
+        registry.register(self.deployments)
 
     def observe_request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Count a request to the API server."""
         self.api_requests.labels(verb, resource, str(code)).inc()
         if verb != "watch":
             self.api_seconds.labels(verb).observe(seconds)
-
-    def show(self, namespace: str, name: str, status: LlamaDeploymentStatus) -> None:
-        """Replace the series of a deployment by those of a status."""
-        self.drop(namespace, name)
-        rows: list[tuple[Gauge, tuple[str, ...], float]] = [
-            (self.condition, (namespace, name, entry.type, entry.status, entry.reason), 1)
-            for entry in status.conditions
-        ]
-        rows.append((self.replicas, (namespace, name, "desired"), status.replicas or 0))
-        rows.append((self.replicas, (namespace, name, "ready"), status.ready_replicas or 0))
-        if status.plan is not None:
-            plan = status.plan
-            gpus = plan.gpu.count * (status.replicas or 0)
-            rows.append((self.gpus, (namespace, name, plan.gpu.product), gpus))
-            memory = plan.memory_per_gpu
-            rows.extend(
-                (self.memory, (namespace, name, part), value)
-                for part, value in (
-                    ("weights", memory.weights_bytes),
-                    ("activation", memory.activation_bytes),
-                    ("non_torch", memory.non_torch_bytes),
-                    ("cuda_graphs", memory.cuda_graph_bytes),
-                    ("kv_cache", memory.kv_cache_bytes),
-                    ("headroom", memory.headroom_bytes),
-                )
-            )
-        for gauge, labels, value in rows:
-            gauge.labels(*labels).set(value)
-        self._series[namespace, name] = [(gauge, labels) for gauge, labels, _ in rows]
-
-    def drop(self, namespace: str, name: str) -> None:
-        """Remove the series of a deployment."""
-        for gauge, labels in self._series.pop((namespace, name), ()):
-            gauge.remove(*labels)

@@ -41,8 +41,10 @@ class KeyedQueue(Generic[K]):
         self._active: dict[K, float] = {}
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
         self._wake = asyncio.Event()
         self._closed = False
+        self._term = 0
         self.latency: Callable[[float], None] = lambda _: None
 
     def __len__(self) -> int:
@@ -60,11 +62,15 @@ class KeyedQueue(Generic[K]):
         return max((now - started for started in self._active.values()), default=0.0)
 
     def add(self, key: K, delay_seconds: float = 0.0) -> None:
-        """Ask for a key to be worked on; an earlier time replaces a later one."""
+        """Ask for a key to be worked on; an earlier time replaces a later one.
+
+        A time that a failure asked to wait for is kept.
+        """
         if key in self._active and delay_seconds == 0.0:
             self._again.add(key)
             return
         due = asyncio.get_running_loop().time() + delay_seconds
+        due = max(due, self._not_before.get(key, due))
         if key in self._due and self._due[key] <= due:
             return
         self._due[key] = due
@@ -74,21 +80,33 @@ class KeyedQueue(Generic[K]):
     def forget(self, key: K) -> None:
         """Drop the failures of a key that is gone."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     async def run(self) -> None:
         """Work until cancelled, or until `close` and the keys in work are finished."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(self._workers):
-                group.create_task(self._worker(), name=f"worker {number}")
+        self._term += 1
+        workers = [
+            asyncio.create_task(self._worker(self._term), name=f"worker {number}")
+            for number in range(self._workers)
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            # A cancellation may be lost in a request that times out at the same moment; such a
+            # worker finishes its key and takes no other.
+            self._term += 1
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     def close(self) -> None:
         """Take no further key; `run` returns when those in work are finished."""
         self._closed = True
         self._wake.set()
 
-    async def _next(self) -> K | None:
+    async def _next(self, term: int) -> K | None:
         loop = asyncio.get_running_loop()
-        while not self._closed:
+        while not self._closed and self._term == term:
             while self._heap:
                 due, _, key = self._heap[0]
                 if self._due.get(key) != due:
@@ -113,14 +131,14 @@ class KeyedQueue(Generic[K]):
         self._wake.set()
         return None
 
-    async def _worker(self) -> None:
+    async def _worker(self, term: int) -> None:
         loop = asyncio.get_running_loop()
-        while (key := await self._next()) is not None:
+        while (key := await self._next(term)) is not None:
             self._active[key] = loop.time()
             delay: float | None = None
             try:
                 delay = await self._work(key)
-                self._failures.pop(key, None)
+                self.forget(key)
             except Exception as error:
                 delay = self._back_off(key, error)
             finally:
@@ -137,4 +155,5 @@ class KeyedQueue(Generic[K]):
         self._on_failure(key, error)
         delay = min(DELAY_CAP_SECONDS, BASE_DELAY_SECONDS * 2 ** min(count, 10))
         wanted = getattr(error, "retry_after_seconds", None) or 0.0
+        self._not_before[key] = asyncio.get_running_loop().time() + wanted
         return float(max(delay * random.uniform(0.5, 1.0), wanted))  # noqa: S311 - jitter

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,30 +13,32 @@ from pydantic import ValidationError
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import Reason
-from llama_operator.api.status import ConditionType, LlamaDeploymentStatus
-from llama_operator.cluster.client import ConflictError, Json, NotFoundError
-from llama_operator.cluster.cluster import Cluster
+from llama_operator.api.status import LlamaDeploymentStatus
+from llama_operator.cluster.client import ConflictError, ForbiddenError, Json, NotFoundError
+from llama_operator.cluster.cluster import Cluster, missing_right
 from llama_operator.cluster.events import emit_event
 from llama_operator.cluster.ledger import Key, Reservation
 from llama_operator.cluster.user_catalog import UserCatalog
+from llama_operator.controller.freshness import Freshness
+from llama_operator.controller.known import Known
 from llama_operator.controller.logs import object_reference
 from llama_operator.controller.metrics import Metrics
-from llama_operator.errors import SpecError
+from llama_operator.controller.pace import EditPace
+from llama_operator.controller.rejections import Rejections
+from llama_operator.controller.telling import tell_reasons, tell_repairs
+from llama_operator.errors import SpecError, UnreadableRecordError
 from llama_operator.planning.capacity import waiting_message
 from llama_operator.planning.outcome import Outcome
-from llama_operator.planning.plan import plan
-from llama_operator.reconcile.actions import Create, Failure
-from llama_operator.reconcile.decide import (
-    REVISION_KIND,
-    Decision,
-    decide,
-    effective_replicas,
-)
+from llama_operator.planning.plan import plan_on
+from llama_operator.reconcile.actions import Failure
+from llama_operator.reconcile.contention import Memory, Settlement, settle
+from llama_operator.reconcile.decide import Decision, decide, effective_replicas
 from llama_operator.reconcile.desired import Desired, desire
 from llama_operator.reconcile.observed import Child, PodFacts
 from llama_operator.reconcile.revision import Revision, latest_record, read_revision
 from llama_operator.reconcile.status import Situation, invalid_status, status_of
 from llama_operator.reconcile.status_drift import says
+from llama_operator.render.rendering import CURRENT, Rendering
 
 _log = logging.getLogger(__name__)
 _passes = itertools.count(1)
@@ -46,8 +48,6 @@ LATER_SECONDS: Final = 30.0
 _SOON: Final = frozenset({Reason.WAITING_FOR_DELETION, Reason.OPERATOR_ERROR})
 _STOPPING: Final = frozenset({Reason.NAME_CONFLICT, Reason.WAITING_FOR_DELETION})
 """Failures after which pods would be of no use; after others the rest goes on."""
-_QUIET: Final = frozenset({Reason.STARTING, Reason.SERVING, Reason.WAITING_FOR_DELETION})
-"""Ready reasons whose coming is no event of its own."""
 
 
 class Reconciler:
@@ -59,85 +59,133 @@ class Reconciler:
         catalog: UserCatalog,
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rendering: Rendering = CURRENT,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
         self._metrics = metrics
         self._now = now
-        self._bodies: dict[Key, Json] = {}
+        self._rendering = rendering
+        self._known: dict[Key, Known] = {}
         self._undecided: set[Key] = set()
         self._records: dict[Key, Child] = {}
+        self._freshness = Freshness(cluster)
+        self._memories: dict[Key, Memory] = {}
+        self._rejections = Rejections(cluster)
+        self._pace = EditPace()
 
     def deployments(self) -> tuple[Key, ...]:
         """Keys of all known deployments."""
-        return tuple(self._bodies)
+        return tuple(self._known)
 
     def undecided(self) -> tuple[Key, ...]:
         """Deployments that other hardware or another catalog may help."""
         return tuple(self._undecided)
 
-    def take(self, key: Key, body: Json | None) -> bool:
+    def remembered(self) -> set[Key]:
+        """Keys of which anything is remembered, those that are gone included."""
+        return {*self._known, *self._records, *self._undecided}
+
+    def reset(self) -> None:
+        """Forget what passes derived, but not what was observed: another process wrote since."""
+        for key in self.remembered():
+            self._forget(key)
+        self._cluster.unholdable.clear()
+
+    def take(self, key: Key, body: Json | None, uid: str = "") -> bool:
         """Take an object as the watch shows it; tells whether a pass is due.
 
-        Echoes of our own status writes and changes of foreign metadata need none.
+        Echoes of our own status writes and changes of foreign metadata need none. The end of
+        another object than the known one, which had its name before, means nothing.
         """
-        old = self._bodies.get(key)
+        old = self._known.get(key)
         if body is None:
-            self._bodies.pop(key, None)
-            return old is not None
-        new = _projected(body)
-        if old is not None and _version(new) < _version(old) and _uid(new) == _uid(old):
+            if old is None or uid not in ("", old.uid):
+                return False
+            del self._known[key]
+            return True
+        new = Known.of(body)
+        if old is not None and new.version < old.version:
             return False
-        self._bodies[key] = new
-        return old is None or _relevant(old) != _relevant(new)
+        self._known[key] = new
+        return old is None or (old.wish, old.status) != (new.wish, new.status)
 
     def _take_status(self, key: Key, written: Json) -> None:
         """Take our own status write, unless the object changed besides: the watch tells of that."""
-        old, new = self._bodies.get(key), _projected(written)
-        if old is not None and _relevant(old)[:-1] == _relevant(new)[:-1]:
-            self._bodies[key] = new
+        old, new = self._known.get(key), Known.of(written)
+        if old is not None and old.wish == new.wish:
+            self._known[key] = new
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass. Safe to run twice; returns the seconds after which to look again."""
         started = time.monotonic()
-        body = self._bodies.get(key)
+        known = self._known.get(key)
+        body = known.body() if known is not None else None
         if body is None or body["metadata"].get("deletionTimestamp"):
             self._forget(key)
             self._metrics.reconcile_total.labels("gone").inc()
             return None
         metadata = body["metadata"]
+        generation = int(metadata.get("generation") or 0)
+        if pause := self._pace.pause_seconds(key, generation, started):
+            return pause
         token = object_reference.set(
             {
                 "namespace": key[0],
                 "name": key[1],
                 "uid": metadata["uid"],
-                "generation": metadata.get("generation", 0),
+                "generation": generation,
                 "pass": next(_passes),
             }
         )
         try:
             changed, delay = await self._pass(key, body)
+        except (ConflictError, NotFoundError):
+            self._freshness.doubt(key)
+            raise
         finally:
             object_reference.reset(token)
             self._metrics.reconcile_seconds.observe(time.monotonic() - started)
         self._metrics.reconcile_total.labels("changed" if changed else "unchanged").inc()
-        return delay
+        # Doubt that came up in this pass is looked into at once.
+        return 0.0 if self._freshness.doubts(key) else delay
 
     async def _pass(self, key: Key, body: Json) -> tuple[bool, float | None]:
         children, pods = self._cluster.children(key), self._cluster.pods(key)
+        doubted = self._freshness.doubts(key)
+        if doubted and await self._is_outdated(key, body, children):
+            return False, 0.0
         try:
             deployment = LlamaDeployment.parse(body)
+            recorded = self._recorded(key, deployment.metadata.uid, children)
         except SpecError as problem:
             return await self._refuse(key, body, problem, pods), None
-        recorded = self._recorded(key, deployment.metadata.uid, children)
-        desired = desire(deployment, recorded, self._planner(key, pods))
+        desired = desire(deployment, recorded, self._planner(key, pods), self._rendering)
         decision = decide(deployment, desired.revision, children, self._cluster.unholdable)
-        if _restores(deployment, decision, recorded) and await self._is_gone(
-            key, deployment.metadata.uid
-        ):
-            return False, None
+        settled = self._settle(key, deployment, desired, decision, children)
+        decision = settled.decision
+        failures: tuple[Failure, ...] = ()
+        try:
+            if (
+                not doubted
+                and self._freshness.needs_look(key, deployment, decision)
+                and await self._is_outdated(
+                    key, body, children, {action.kind for action in decision.actions}
+                )
+            ):
+                return False, 0.0
+        except ForbiddenError as error:
+            if not decision.actions:
+                raise
+            failures = (Failure(decision.actions[0], Reason.FORBIDDEN, missing_right(error)),)
+        self._memories[key] = settled.memory
         waiting = self._waiting(key, deployment, desired, pods)
-        failures = await self._perform(decision, deployment.metadata.uid)
+        failures = failures or await self._perform(decision, deployment.metadata.uid)
+        if decision.makes_all and not failures:
+            self._freshness.trust(key)
+        rejected = await self._rejections.look(
+            key, children, pods, effective_replicas(deployment), self._now()
+        )
         if desired.refusal is not None or waiting:
             self._undecided.add(key)
         else:
@@ -149,6 +197,8 @@ class Reconciler:
             self._cluster.children(key),
             self._cluster.pods(key),
             failures,
+            settled.contested,
+            rejected.message,
             waiting,
             self._catalog.errors_for(key[0]),
         )
@@ -160,34 +210,57 @@ class Reconciler:
             await emit_event(
                 self._cluster.client,
                 body,
+                now=self._now(),
                 warning=False,
                 reason="Planned",
                 note=desired.revision.plan.summary,
                 action="Plan",
             )
-        return wrote or bool(decision.actions), _requeue(failures)
+        await tell_repairs(self._cluster.client, body, settled, failures, self._now())
+        delays = (_requeue(failures), settled.again_seconds, rejected.again_seconds)
+        return wrote or bool(decision.actions), min(filter(None, delays), default=None)
+
+    def _settle(
+        self,
+        key: Key,
+        deployment: LlamaDeployment,
+        desired: Desired,
+        decision: Decision,
+        children: tuple[Child, ...],
+    ) -> Settlement:
+        """Leave out repairs of what somebody sets back again and again."""
+        uid = deployment.metadata.uid
+        own = (child for child in children if child.owner_uid == uid)
+        name = desired.revision.name if desired.revision is not None else ""
+        intent = f"{uid}/{name}/{effective_replicas(deployment)}"
+        return settle(decision, own, intent, self._memories.get(key, Memory()), time.monotonic())
 
     def _recorded(self, key: Key, uid: str, children: tuple[Child, ...]) -> Revision | None:
-        """The newest revision; one that was deleted by hand is remembered and comes back."""
+        """The newest revision; one that was deleted by hand is remembered and comes back.
+
+        Raises:
+            UnreadableRecordError: it cannot be read, so nobody knows what should run.
+        """
         record = latest_record(children, uid)
         if record is None:
             record = self._records.get(key)
             if record is None or record.owner_uid != uid:
                 return None
+        revision = read_revision(record)
+        if revision is None:
+            self._records.pop(key, None)
+            raise UnreadableRecordError(record.name)
         self._records[key] = record
-        return read_revision(record)
+        return revision
 
     def _planner(
         self, key: Key, pods: tuple[PodFacts, ...]
     ) -> Callable[[LlamaDeployment, Plan | None], Outcome]:
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
             started = time.perf_counter()
-            outcome = plan(
-                deployment.spec,
-                self._catalog.for_namespace(key[0]),
-                self._cluster.ledger.inventory(key, pods),
-                current=current,
-            )
+            catalog = self._catalog.for_namespace(key[0])
+            surveyed = self._cluster.ledger.survey(key, catalog, pods)
+            outcome = plan_on(deployment.spec, catalog, surveyed, current=current)
             self._metrics.plan_seconds.observe(time.perf_counter() - started)
             return outcome
 
@@ -214,8 +287,7 @@ class Reconciler:
         message = waiting_message(
             chosen,
             unbound,
-            self._cluster.ledger.inventory(key, leaving),
-            self._catalog.for_namespace(key[0]),
+            self._cluster.ledger.survey(key, self._catalog.for_namespace(key[0]), leaving),
         )
         if message:
             return message
@@ -258,99 +330,49 @@ class Reconciler:
 
     async def _write_status(self, key: Key, body: Json, status: LlamaDeploymentStatus) -> bool:
         """Write the status if it differs from the one observed; tell of a new reason."""
-        self._metrics.show(*key, status)
+        self._metrics.deployments.show(*key, status)
         if says(status.to_object(), body.get("status") or {}):
             return False
-        uid = body["metadata"]["uid"]
         try:
-            written = await self._cluster.write_status(key, uid, status)
+            written = await self._cluster.write_status(body, status)
         except (NotFoundError, ConflictError):
-            await self._is_gone(key, uid)
-            return False
+            live = await self._cluster.get_deployment(key)
+            if live is None or not Known.of(live).same_as(Known.of(body)):
+                self._freshness.doubt(key)
+                return False
+            written = await self._cluster.write_status(live, status)
         self._take_status(key, written)
-        await self._tell(body, status)
+        await tell_reasons(self._cluster.client, body, status, self._now())
         return True
 
-    async def _tell(self, body: Json, status: LlamaDeploymentStatus) -> None:
-        """An event when the reason for not being ready, or for being stalled, is a new one."""
-        before = {
-            (entry.get("type"), entry.get("reason"))
-            for entry in (body.get("status") or {}).get("conditions") or ()
-        }
-        shown: set[str] = set()
-        for entry in status.conditions:
-            if (
-                entry.type == ConditionType.RECONCILING
-                or entry.reason in _QUIET
-                or entry.reason in shown
-                or (entry.type, entry.reason) in before
-            ):
-                continue
-            shown.add(entry.reason)
-            await emit_event(
-                self._cluster.client,
-                body,
-                warning=entry.reason not in (Reason.SUSPENDED, Reason.SCALED_TO_ZERO),
-                reason=entry.reason,
-                note=entry.message,
-                action="Reconcile",
-            )
-
-    async def _is_gone(self, key: Key, uid: str) -> bool:
-        """Ask the API server whether the object still is; a watch may have missed its end."""
-        live = await self._cluster.get_deployment(key)
-        if live is not None and live["metadata"]["uid"] == uid:
-            return False
-        known = self._bodies.get(key)
-        if known is not None and _uid(known) == uid:
+    async def _is_outdated(
+        self, key: Key, body: Json, children: tuple[Child, ...], kinds: Iterable[str] = ()
+    ) -> bool:
+        """Ask the API server for what a pass was shown; whether it is otherwise by now."""
+        live, outdated = await self._freshness.look(key, body, children, kinds)
+        known = self._known.get(key)
+        if live is not None:
+            self.take(key, live)
+        elif known is not None and known.uid == body["metadata"]["uid"]:
             _log.info("deployment %s/%s is gone", *key)
-            del self._bodies[key]
-            self._forget(key)
-        return True
+            del self._known[key]
+        return outdated
 
     def _forget(self, key: Key) -> None:
         self._undecided.discard(key)
+        self._freshness.forget(key)
         self._records.pop(key, None)
+        self._memories.pop(key, None)
+        self._rejections.forget(key)
+        self._pace.forget(key)
         self._cluster.ledger.reserve(key, None)
-        self._metrics.drop(*key)
-
-
-def _restores(deployment: LlamaDeployment, decision: Decision, recorded: Revision | None) -> bool:
-    """Whether children that were there are missing: maybe a deletion not seen yet took them."""
-    return deployment.status.observed_generation >= 0 and any(
-        isinstance(action, Create) and not (action.kind == REVISION_KIND and recorded is not None)
-        for action in decision.actions
-    )
+        self._metrics.deployments.drop(*key)
 
 
 def _requeue(failures: tuple[Failure, ...]) -> float | None:
     if not failures:
         return None
-    if any(failure.reason in _SOON for failure in failures):
-        return SOON_SECONDS
-    return LATER_SECONDS
-
-
-def _projected(body: Json) -> Json:
-    metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
-    return {**body, "metadata": metadata}
-
-
-def _uid(body: Json) -> str:
-    return str(body["metadata"].get("uid"))
-
-
-def _version(body: Json) -> int:
-    text = str(body["metadata"].get("resourceVersion") or "")
-    return int(text) if text.isdigit() else 0
-
-
-def _relevant(body: Json) -> tuple[object, ...]:
-    metadata = body["metadata"]
-    return (
-        metadata.get("uid"),
-        metadata.get("generation"),
-        metadata.get("deletionTimestamp"),
-        metadata.get("annotations"),
-        body.get("status"),
+    return min(
+        failure.retry_after_seconds or (SOON_SECONDS if failure.reason in _SOON else LATER_SECONDS)
+        for failure in failures
     )

@@ -1,14 +1,12 @@
 """Does a recorded plan find free GPUs now? Asked at every pass while pods are not bound. Pure."""
 
 from llama_operator.api.plan import Plan
-from llama_operator.catalog.catalog import Catalog
-from llama_operator.planning.inventory import Inventory
-from llama_operator.planning.survey import survey
+from llama_operator.planning.survey import Survey
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.host import HostNeeds
 
 
-def waiting_message(plan: Plan, replicas: int, inventory: Inventory, catalog: Catalog) -> str:
+def waiting_message(plan: Plan, replicas: int, surveyed: Survey) -> str:
     """What replicas of a recorded plan wait for; empty when all of them would start now.
 
     The text counts nothing that changes with other people's pods, so that it stays the same while
@@ -22,7 +20,7 @@ def waiting_message(plan: Plan, replicas: int, inventory: Inventory, catalog: Ca
     )
     free = sum(
         pool.free_replicas(plan.gpu.count, host)
-        for pool in survey(inventory, catalog).pools
+        for pool in surveyed.pools
         if pool.product in plan.gpu.accepted_products
     )
     if free >= replicas:

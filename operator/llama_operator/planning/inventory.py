@@ -1,7 +1,8 @@
 """GPUs of a cluster as planning sees them: plain values, projected from nodes."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +28,29 @@ class NodeFacts:
     disk_bytes: int
     usable: bool
 
+    def nameless(self) -> "NodeFacts":
+        """What the node offers, equal for all nodes that offer the same."""
+        return replace(self, name="")
+
+
+Stock = Mapping[tuple[NodeFacts, int], int]
+"""How many nodes offer the same, with the same number of GPUs held; the names are empty."""
+Reserved = tuple[tuple[str, ...], int, int]
+"""Accepted products, GPUs of one replica, replicas."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """All GPU nodes, and the GPUs that are taken.
 
     `held` counts GPUs of bound pods by node name. `reserved` counts GPUs of plans whose pods are
-    not bound yet: (accepted products, GPUs of one replica, replicas).
+    not bound yet.
     """
 
     nodes: tuple[NodeFacts, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
-    reserved: tuple[tuple[tuple[str, ...], int, int], ...] = ()
+    reserved: tuple[Reserved, ...] = ()
+
+    def stock(self) -> Stock:
+        """The nodes, counted."""
+        return Counter((node.nameless(), self.held.get(node.name, 0)) for node in self.nodes)

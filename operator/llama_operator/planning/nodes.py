@@ -1,5 +1,6 @@
 """From Node objects to what planning needs of them. Called for every node event, so it is quick."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -77,7 +78,7 @@ _Gpu = tuple[str, str, int | None, tuple[int, int] | None, int]
 
 
 def _nvidia_gpu(labels: Mapping[str, Any], gpus: int) -> _Gpu:
-    product = _text(labels.get(NVIDIA_PRODUCT))
+    product = sys.intern(_text(labels.get(NVIDIA_PRODUCT)))  # thousands of nodes have one
     replicas = _positive(labels.get(NVIDIA_REPLICAS)) or 1
     if product.endswith(SHARED_SUFFIX) and replicas == 1:
         cards = _positive(labels.get(NVIDIA_COUNT)) or 1

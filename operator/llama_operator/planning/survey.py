@@ -1,14 +1,14 @@
 """What GPUs a cluster has and which are free, grouped so that its size does not matter."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import Gpu
-from llama_operator.planning.inventory import Inventory, NodeFacts
+from llama_operator.planning.inventory import Inventory, NodeFacts, Reserved, Stock
 from llama_operator.sizing.host import HostNeeds
 from llama_operator.units import Bytes, ceil_div
 
@@ -38,13 +38,16 @@ class NodeGroup:
         )
 
 
+Free = dict[tuple[NodeGroup, int], int]
+"""Nodes by their group and their free cards; none is counted zero times."""
+
+
 @dataclass(frozen=True, slots=True)
 class GpuPool:
     """All usable nodes with the same GPU product and extended resource.
 
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
-    `free` counts nodes by their group and their free cards.
     """
 
     product: str
@@ -53,7 +56,7 @@ class GpuPool:
     gpu: Gpu
     divisible: bool
     groups: tuple[NodeGroup, ...]
-    free: Mapping[tuple[NodeGroup, int], int]
+    free: Free
 
     @property
     def largest_cards(self) -> int:
@@ -90,26 +93,44 @@ class Survey:
 def survey(inventory: Inventory, catalog: Catalog) -> Survey:
     """Group usable nodes with known GPU memory by product, and count what is free.
 
-    Free is allocatable without what bound pods hold and without what reserved plans will take:
-    each of their replicas takes the cards of one node, where they fit tightest. The order of nodes
-    and of reservations does not matter.
+    Free is allocatable without what bound pods hold and without what reserved plans will take. The
+    order of nodes and of reservations does not matter.
     """
+    return with_reserved(survey_stock(inventory.stock(), catalog), inventory.reserved)
+
+
+def survey_stock(stock: Stock, catalog: Catalog) -> Survey:
+    """The survey of counted nodes, with nothing reserved."""
     drafts: dict[tuple[str, str], _Draft] = {}
     unusable = unknown = 0
-    for node in inventory.nodes:
-        if not node.usable:
-            unusable += 1
+    for (facts, held), nodes in stock.items():
+        if not facts.usable:
+            unusable += nodes
             continue
-        key = (node.product, node.resource)
+        key = (facts.product, facts.resource)
         draft = drafts.get(key)
         if draft is None:
             draft = drafts[key] = _Draft()
-        if not draft.add(node, inventory.held.get(node.name, 0), catalog):
-            unknown += 1
-    known = {key: drafts[key] for key in sorted(drafts) if drafts[key].free}
-    _reserve(known, inventory.reserved)
-    pools = tuple(draft.pool() for draft in known.values())
+        if not draft.add(facts, held, nodes, catalog):
+            unknown += nodes
+    pools = tuple(drafts[key].pool(*key) for key in sorted(drafts) if drafts[key].free)
     return Survey(pools, unusable_nodes=unusable, unknown_memory_nodes=unknown)
+
+
+def with_reserved(surveyed: Survey, reserved: Iterable[Reserved]) -> Survey:
+    """The survey less the cards of replicas that are planned but not bound.
+
+    The largest and pickiest plans come first; each replica takes the cards of one node, where they
+    fit tightest.
+    """
+    copies = [(pool.product, dict(pool.free)) for pool in surveyed.pools]
+    for products, gpus, replicas in sorted(reserved, key=lambda row: (-row[1], len(row[0]), row)):
+        accepted = [copy for product, copy in copies if product in products]
+        _take(accepted, gpus, replicas)
+    pools = tuple(
+        replace(pool, free=copy) for pool, (_, copy) in zip(surveyed.pools, copies, strict=True)
+    )
+    return replace(surveyed, pools=pools)
 
 
 class _Draft:
@@ -119,43 +140,40 @@ class _Draft:
         self.free: Counter[tuple[NodeGroup, int]] = Counter()
         self._rows: dict[tuple[int | None, tuple[int, int] | None], Gpu | None] = {}
         self._groups: dict[tuple[int, int, int, int], NodeGroup] = {}
-        self._first: NodeFacts | None = None
+        self._labels: set[str] = set()
         self._shared = False
 
-    def add(self, node: NodeFacts, held: int, catalog: Catalog) -> bool:
-        """Add a node; false when the memory of its GPUs is not known."""
-        kind = (node.gpu_memory_mib, node.compute_capability)
+    def add(self, facts: NodeFacts, held: int, nodes: int, catalog: Catalog) -> bool:
+        """Add equal nodes; false when the memory of their GPUs is not known."""
+        kind = (facts.gpu_memory_mib, facts.compute_capability)
         if kind not in self._rows:
-            self._rows[kind] = _gpu_row(node, catalog)
+            self._rows[kind] = _gpu_row(facts, catalog)
         if self._rows[kind] is None:
             return False
-        self._first = self._first or node
-        self._shared = self._shared or node.replicas > 1
-        cards = ceil_div(node.gpus, node.replicas)
-        room = (cards, node.cpu_millicores, node.memory_bytes, node.disk_bytes)
+        self._labels.add(facts.label)
+        self._shared = self._shared or facts.replicas > 1
+        cards = ceil_div(facts.gpus, facts.replicas)
+        room = (cards, facts.cpu_millicores, facts.memory_bytes, facts.disk_bytes)
         group = self._groups.get(room)
         if group is None:
             group = self._groups[room] = NodeGroup(*room)
         # Whoever holds a share of a card may hold all its memory.
-        self.free[group, max(0, cards - held)] += 1
+        self.free[group, max(0, cards - held)] += nodes
         return True
 
-    def pool(self) -> GpuPool:
-        """The pool of what was added."""
-        if self._first is None:
-            msg = "a pool without nodes cannot be made"
-            raise ValueError(msg)
+    def pool(self, product: str, resource: str) -> GpuPool:
+        """The pool of what was added, which is not nothing."""
         rows = [row for row in self._rows.values() if row is not None]
         smallest = min(rows, key=lambda row: (row.total_bytes, row.compute_capability or (0, 0)))
-        lowest = min((row.compute_capability or (0, 0) for row in rows), default=(0, 0))
+        lowest = min(row.compute_capability or (0, 0) for row in rows)
         return GpuPool(
-            product=self._first.product,
-            resource=self._first.resource,
-            label=self._first.label,
+            product=product,
+            resource=resource,
+            label=min(self._labels),
             gpu=replace(smallest, compute_capability=lowest if lowest > (0, 0) else None),
-            divisible=not self._shared and MIG_MARK not in self._first.product,
+            divisible=not self._shared and MIG_MARK not in product,
             groups=tuple(sorted(self._groups.values())),
-            free={key: self.free[key] for key in sorted(self.free) if self.free[key]},
+            free=dict(sorted(self.free.items())),
         )
 
 
@@ -181,30 +199,27 @@ def _gpu_row(node: NodeFacts, catalog: Catalog) -> Gpu | None:
     )
 
 
-def _reserve(
-    drafts: Mapping[tuple[str, str], _Draft],
-    reserved: Iterable[tuple[tuple[str, ...], int, int]],
-) -> None:
-    """Take the cards of replicas that are planned but not bound, largest and pickiest first."""
-    for products, gpus, replicas in sorted(reserved, key=lambda row: (-row[1], len(row[0]), row)):
-        wanted = replicas
-        accepted = [key for key in drafts if key[0] in products]
-        while wanted > 0 and gpus > 0:
-            tightest = min(_holding(drafts, accepted, gpus), default=None)
-            if tightest is None:
-                break
-            cards, key, group = tightest
-            free = drafts[key].free
-            taken = min(wanted, free[group, cards])
-            free[group, cards] -= taken
-            free[group, cards - gpus] += taken
-            wanted -= taken
+def _take(pools: Sequence[Free], gpus: int, replicas: int) -> None:
+    """Take the cards of replicas of one plan from the pools that it accepts."""
+    while replicas > 0 and gpus > 0:
+        tightest = min(_holding(pools, gpus), default=None)
+        if tightest is None:
+            return
+        cards, index, group = tightest
+        # What is left of a node is tighter than any other, so it takes as many as it can.
+        on_each = cards // gpus
+        free = pools[index]
+        filled = min(replicas // on_each, free[group, cards])
+        nodes, left = (filled, cards - on_each * gpus) if filled else (1, cards - replicas * gpus)
+        free[group, cards] -= nodes
+        if not free[group, cards]:
+            del free[group, cards]
+        free[group, left] = free.get((group, left), 0) + nodes
+        replicas -= filled * on_each if filled else replicas
 
 
-def _holding(
-    drafts: Mapping[tuple[str, str], _Draft], accepted: Iterable[tuple[str, str]], gpus: int
-) -> Iterator[tuple[int, tuple[str, str], NodeGroup]]:
-    for key in accepted:
-        for (group, cards), nodes in drafts[key].free.items():
-            if nodes > 0 and cards >= gpus:
-                yield cards, key, group
+def _holding(pools: Sequence[Free], gpus: int) -> Iterator[tuple[int, int, NodeGroup]]:
+    for index, free in enumerate(pools):
+        for group, cards in free:
+            if cards >= gpus:
+                yield cards, index, group

@@ -25,11 +25,15 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Apply our intent to a child of ours; `body` carries the uid of `child`."""
+    """Apply our intent to a child of ours; `body` carries the uid of `child`.
+
+    `leaves_out` tells that the body may lack fields that were intended before.
+    """
 
     body: Json = field(repr=False)
     child: Child
     reason: str
+    leaves_out: bool = True
 
     @property
     def kind(self) -> str:

@@ -4,26 +4,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import statefulset_name
+from llama_operator.api.names import ANNOTATION_REVISION, statefulset_name
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete
-from llama_operator.reconcile.drift import holds
+from llama_operator.reconcile.drift import holds, leaves_out
 from llama_operator.reconcile.observed import Child, Json
-from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest
+from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest, read_revision
 from llama_operator.render.objects import controller_revision
 
 REVISION_KIND = "ControllerRevision"
 SERVICE_KIND = "Service"
+STATEFUL_SET_KIND = "StatefulSet"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do, in stages: the actions of a stage are independent of each other.
 
-    Record and Services come first: pods that nobody could reach would only hold GPUs.
+    Services come first: pods that nobody could reach would only hold GPUs, and a Service that is
+    there although none was seen tells, before a record is made, that what was seen is outdated.
 
     `waiting_for` names children of a deleted deployment of the same name; nothing is done until
     the garbage collector removed them. `conflicts` names objects that carry our labels and names
-    but belong to nobody; they are never touched.
+    but belong to nobody or to another deployment; they are never touched.
     """
 
     stages: tuple[tuple[Action, ...], ...] = ()
@@ -34,6 +36,13 @@ class Decision:
     def actions(self) -> tuple[Action, ...]:
         """All actions in order."""
         return tuple(action for stage in self.stages for action in stage)
+
+    @property
+    def makes_all(self) -> bool:
+        """Whether it makes a first set of children, which fails where there is one already."""
+        return any(action.kind == REVISION_KIND for action in self.actions) and all(
+            isinstance(action, Create) for action in self.actions
+        )
 
 
 def effective_replicas(deployment: LlamaDeployment) -> int:
@@ -59,7 +68,9 @@ def decide(
     children = tuple(children)
     uid = deployment.metadata.uid
     old = sorted(
-        f"{child.kind}/{child.name}" for child in children if child.owner_uid not in ("", uid)
+        f"{child.kind}/{child.name}"
+        for child in children
+        if child.owner_uid not in ("", uid) and child.owner_name == deployment.metadata.name
     )
     if old:
         return Decision(waiting_for=tuple(old))
@@ -71,10 +82,10 @@ def decide(
     conflicts: list[str] = []
     for body in _children(revision, deployment, replicas):
         child = by_name.get((body["kind"], body["metadata"]["name"]))
-        if child is not None and not child.owner_uid:
+        if child is not None and child.owner_uid != uid:
             conflicts.append(f"{child.kind}/{child.name}")
             continue
-        action = _converge(body, child, unholdable)
+        action = _converge(body, child, unholdable, _intended(child, by_name))
         if action is not None:
             actions.append(action)
     if replicas <= 1:
@@ -84,18 +95,17 @@ def decide(
             if child.kind == "PodDisruptionBudget" and child.owner_uid == uid and not child.deleting
         )
     taken = by_name.get((REVISION_KIND, revision.name))
-    if taken is not None and not taken.owner_uid:
+    if taken is not None and taken.owner_uid != uid:
         conflicts.append(f"{taken.kind}/{taken.name}")
         record = None
     else:
         record = _record(deployment, revision, taken)
     services = tuple(action for action in actions if action.kind == SERVICE_KIND)
-    first = services if record is None else (record, *services)
     rest = tuple(action for action in actions if action.kind != SERVICE_KIND)
     if conflicts:
         rest = tuple(action for action in rest if not isinstance(action, Create))
     own = tuple(child for child in children if child.owner_uid == uid)
-    stages = (first, rest, _prune(revision, own))
+    stages = (services, () if record is None else (record,), rest, _prune(revision, own))
     return Decision(
         stages=tuple(stage for stage in stages if stage), conflicts=tuple(sorted(conflicts))
     )
@@ -112,14 +122,31 @@ def _children(revision: Revision, deployment: LlamaDeployment, replicas: int) ->
     return (*bodies, objects.disruption_budget) if replicas > 1 else bodies
 
 
-def _converge(body: Json, child: Child | None, unholdable: Mapping[str, str]) -> Action | None:
+def _intended(child: Child | None, by_name: Mapping[tuple[str, str], Child]) -> Json | None:
+    """What a StatefulSet was last made to be; None when that is not on record."""
+    if child is None or child.kind != STATEFUL_SET_KIND:
+        return None
+    annotations = child.body["metadata"].get("annotations") or {}
+    record = by_name.get((REVISION_KIND, str(annotations.get(ANNOTATION_REVISION))))
+    found = read_revision(record) if record is not None else None
+    return found.objects.stateful_set if found is not None else None
+
+
+def _converge(
+    body: Json, child: Child | None, unholdable: Mapping[str, str], intended: Json | None
+) -> Action | None:
     if child is None:
         return Create(body, "it is missing")
     if child.deleting or holds(body, child.body):
         return None
     if unholdable.get(child.uid) == digest(body):
         return None
-    return Apply(with_uid(body, child.uid), child, "it differs from the plan")
+    return Apply(
+        with_uid(body, child.uid),
+        child,
+        "it differs from the plan",
+        leaves_out=intended is None or leaves_out(intended, body),
+    )
 
 
 def with_uid(body: Json, uid: str) -> Json:
@@ -128,12 +155,12 @@ def with_uid(body: Json, uid: str) -> Json:
 
 
 def _record(deployment: LlamaDeployment, revision: Revision, child: Child | None) -> Action | None:
-    body = controller_revision(
-        deployment, name=revision.name, revision=revision.number, data=revision.data()
-    )
+    # What was recorded cannot be changed any more; another wording of why counts as the same.
+    data = revision.data() if child is None else child.body["data"]
+    body = controller_revision(deployment, name=revision.name, revision=revision.number, data=data)
     if child is None:
         return Create(body, "a new revision")
-    if child.body.get("revision") != revision.number:
+    if child.revision != revision.number:
         return Apply(with_uid(body, child.uid), child, "the spec went back to this revision")
     return None
 
@@ -145,7 +172,7 @@ def _prune(revision: Revision, children: Iterable[Child]) -> tuple[Action, ...]:
             for child in children
             if child.kind == REVISION_KIND and child.name != revision.name and not child.deleting
         ),
-        key=lambda child: int(child.body.get("revision") or 0),
+        key=lambda child: child.revision,
     )
     surplus = len(recorded) - (HISTORY_LIMIT - 1)
     return tuple(Delete(child, "an old revision") for child in recorded[: max(0, surplus)])

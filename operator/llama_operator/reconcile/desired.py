@@ -16,7 +16,8 @@ from llama_operator.reconcile.revision import (
     planning_hash,
     template_hash,
 )
-from llama_operator.render.objects import RENDER_VERSION, render
+from llama_operator.render.objects import render
+from llama_operator.render.rendering import CURRENT, Rendering
 
 Planner = Callable[[LlamaDeployment, Plan | None], Outcome]
 """Plans a deployment with the catalog and inventory of this pass; the second argument is today's
@@ -45,7 +46,12 @@ class Desired:
         return self.revision.plan if self.revision is not None else None
 
 
-def desire(deployment: LlamaDeployment, recorded: Revision | None, planner: Planner) -> Desired:
+def desire(
+    deployment: LlamaDeployment,
+    recorded: Revision | None,
+    planner: Planner,
+    rendering: Rendering = CURRENT,
+) -> Desired:
     """The revision that should run for this spec.
 
     A recorded revision stays as it is while neither the planning inputs nor the inputs of the pod
@@ -54,12 +60,12 @@ def desire(deployment: LlamaDeployment, recorded: Revision | None, planner: Plan
     planning, template = planning_hash(deployment), template_hash(deployment)
     if recorded is not None and recorded.planning_hash == planning:
         if recorded.template_hash == template:
-            return Desired(recorded, recommendation=_new_rendering(recorded))
-        return Desired(_revise(deployment, recorded, recorded.plan, planning, template))
+            return Desired(recorded, recommendation=_new_rendering(recorded, rendering))
+        return Desired(_revise(deployment, recorded, recorded.plan, planning, template, rendering))
     current = recorded.plan if recorded is not None else deployment.status.plan
     outcome = planner(deployment, current)
     if isinstance(outcome, Planned):
-        return Desired(_revise(deployment, recorded, outcome.plan, planning, template))
+        return Desired(_revise(deployment, recorded, outcome.plan, planning, template, rendering))
     recommendation = None
     if outcome.alternatives:
         recommendation = Recommendation(
@@ -70,8 +76,8 @@ def desire(deployment: LlamaDeployment, recorded: Revision | None, planner: Plan
     return Desired(recorded, outcome, recommendation)
 
 
-def _new_rendering(recorded: Revision) -> Recommendation | None:
-    if recorded.render_version == RENDER_VERSION:
+def _new_rendering(recorded: Revision, rendering: Rendering) -> Recommendation | None:
+    if recorded.render_version == rendering.version:
         return None
     return Recommendation(
         reason="NewRendering",
@@ -86,8 +92,15 @@ def _revise(
     plan: Plan,
     planning: str,
     template: str,
+    rendering: Rendering,
 ) -> Revision:
-    rendered = render(plan, deployment, replicas=PDB_REPLICAS, revision="")
+    rendered = render(
+        plan,
+        deployment,
+        replicas=PDB_REPLICAS,
+        revision="",
+        template=rendering.pod_template(plan, deployment),
+    )
     assert rendered.pod_disruption_budget is not None
     objects = Objects(
         stateful_set=rendered.statefulset,
@@ -100,7 +113,7 @@ def _revise(
         number=recorded.number + 1 if recorded is not None else 1,
         planning_hash=planning,
         template_hash=template,
-        render_version=RENDER_VERSION,
+        render_version=rendering.version,
         plan=plan,
         objects=objects,
     )

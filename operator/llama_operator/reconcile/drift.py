@@ -35,19 +35,40 @@ def holds(desired: Any, observed: Any, field: str = "", parent: str = "") -> boo
     return observed is None and desired in ("", 0, False)
 
 
+def leaves_out(before: Any, now: Any) -> bool:  # noqa: ANN401 - JSON
+    """Whether an intent may lack fields or named items that an earlier one had."""
+    if isinstance(before, dict):
+        return not isinstance(now, dict) or any(
+            key not in now or leaves_out(value, now[key]) for key, value in before.items()
+        )
+    if isinstance(before, list) and any(isinstance(item, dict) for item in before):
+        if not isinstance(now, list):
+            return True
+        merge_key = _merge_key(before)
+        if merge_key is None:
+            return before != now
+        by_key = {item.get(merge_key): item for item in now if isinstance(item, dict)}
+        return any(leaves_out(item, by_key.get(item[merge_key])) for item in before)
+    return False
+
+
+def _merge_key(items: list[Any]) -> str | None:
+    return next(
+        (
+            key
+            for key in _MERGE_KEYS
+            if all(isinstance(item, dict) and key in item for item in items)
+        ),
+        None,
+    )
+
+
 def _list_holds(desired: list[Any], observed: Any, field: str) -> bool:  # noqa: ANN401 - JSON
     if not desired:
         return observed in (None, [])
     if not isinstance(observed, list):
         return False
-    merge_key = next(
-        (
-            key
-            for key in _MERGE_KEYS
-            if all(isinstance(item, dict) and key in item for item in desired)
-        ),
-        None,
-    )
+    merge_key = _merge_key(desired)
     if merge_key is None:
         return len(desired) == len(observed) and all(
             holds(ours, theirs, field) for ours, theirs in zip(desired, observed, strict=True)

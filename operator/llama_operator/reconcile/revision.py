@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -106,15 +107,19 @@ class Revision:
         }
 
 
+@lru_cache(maxsize=32)
 def read_revision(child: Child) -> Revision | None:
-    """The revision that a ControllerRevision records; None when it cannot be read."""
+    """The revision that a ControllerRevision records; None when it cannot be read.
+
+    Passes over one deployment come close together, so the last few are remembered.
+    """
     data = child.body.get("data")
     try:
         assert isinstance(data, dict)
         objects = data["objects"]
         return Revision(
             name=child.name,
-            number=int(child.body["revision"]),
+            number=child.revision,
             planning_hash=data["planningHash"],
             template_hash=data["templateHash"],
             render_version=int(data["renderVersion"]),
@@ -131,13 +136,12 @@ def read_revision(child: Child) -> Revision | None:
 
 
 def latest_record(children: Iterable[Child], owner_uid: str) -> Child | None:
-    """The ControllerRevision of an owner with the highest number that can be read."""
+    """The ControllerRevision of an owner with the highest number, readable or not."""
     records = [
         child
         for child in children
         if child.kind == "ControllerRevision"
         and child.owner_uid == owner_uid
         and not child.deleting
-        and read_revision(child) is not None
     ]
-    return max(records, key=lambda child: int(child.body["revision"]), default=None)
+    return max(records, key=lambda child: child.revision, default=None)

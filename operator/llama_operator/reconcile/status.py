@@ -21,7 +21,7 @@ from llama_operator.api.status import (
     LlamaDeploymentStatus,
 )
 from llama_operator.errors import SpecError
-from llama_operator.reconcile.actions import Failure
+from llama_operator.reconcile.actions import Create, Failure
 from llama_operator.reconcile.decide import Decision, effective_replicas
 from llama_operator.reconcile.desired import Desired
 from llama_operator.reconcile.observed import Child, PodFacts
@@ -31,7 +31,9 @@ from llama_operator.reconcile.observed import Child, PodFacts
 class Situation:
     """All that the status is computed from.
 
-    `waiting` says which GPUs a replica waits for, empty when its GPUs are free or bound.
+    `contested` says which children somebody sets back again and again; `rejected` why the
+    StatefulSet cannot create its pods. `waiting` says which GPUs a replica waits for, empty when
+    its GPUs are free or bound.
     `catalog_errors` are errors in users' rows.
     """
 
@@ -41,6 +43,8 @@ class Situation:
     children: tuple[Child, ...] = ()
     pods: tuple[PodFacts, ...] = ()
     failures: tuple[Failure, ...] = ()
+    contested: tuple[str, ...] = ()
+    rejected: str = ""
     waiting: str = ""
     catalog_errors: tuple[str, ...] = ()
 
@@ -134,7 +138,7 @@ def _verdict(situation: Situation) -> _Verdict:
     if replicas == 0 and situation.desired.revision is not None:
         return _Verdict(False, Reason.SCALED_TO_ZERO, "zero replicas are asked for")
     ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
-    if ready and not _url_is_foreign(situation):
+    if ready and not _url_is_not_ours(situation):
         rolling = _rolling(situation)
         return _Verdict(
             True,
@@ -162,11 +166,11 @@ def _starting(situation: Situation, replicas: int) -> str:
     return text
 
 
-def _url_is_foreign(situation: Situation) -> bool:
-    """Whether the Service that the URL names belongs to somebody else."""
+def _url_is_not_ours(situation: Situation) -> bool:
+    """Whether the Service that the URL names is not there, or belongs to somebody else."""
     name = service_name(situation.deployment.metadata.name)
     return f"Service/{name}" in situation.decision.conflicts or any(
-        failure.reason == Reason.NAME_CONFLICT
+        isinstance(failure.action, Create)
         and (failure.action.kind, failure.action.name) == ("Service", name)
         for failure in situation.failures
     )
@@ -203,6 +207,12 @@ def _problem(situation: Situation) -> _Verdict | None:
         stalled = first.needs_edit
         return _Verdict(
             False, Reason(first.reason), first.message, reconciling=not stalled, stalled=stalled
+        )
+    if situation.rejected:
+        return _Verdict(False, Reason.PODS_REJECTED, situation.rejected, reconciling=True)
+    if situation.contested:
+        return _Verdict(
+            False, Reason.FIELD_CONFLICT, _join(sorted(situation.contested)), reconciling=True
         )
     failing = sorted(
         (pod for pod in situation.pods if pod.failure is not None and not pod.deleting),

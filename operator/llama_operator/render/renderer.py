@@ -1,5 +1,15 @@
-"""Templates to objects: strict names, every value escaped, the result checked."""
+"""Templates to objects: strict names, values that cannot break out, the result checked.
 
+A template is YAML. What it inserts never passes through YAML: a value is put aside, its place is
+marked, and the marks are replaced after the template was parsed. So no value changes the structure
+of an object or is read as something else, and a template is parsed once for each set of loops and
+conditions that it takes, not once for each object.
+"""
+
+import json
+import re
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -7,13 +17,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from llama_operator.errors import RenderError
 from llama_operator.render.checks import Manifest, check
-from llama_operator.render.scalars import literal, to_yaml
+from llama_operator.render.scalars import from_json, literal, to_json
 from llama_operator.render.values import Values
+
+_inserted: ContextVar[list[str]] = ContextVar("_inserted")
+"""Values of the template that is being filled, as JSON, in the order of their marks."""
+_MARK: Final = re.compile('"<<([0-9]+)>>"')
 
 
 def environment() -> Environment:
-    """The template engine: unknown names fail, `tojson` writes YAML, `literal` keeps dollars."""
-    # Nothing here is HTML; `tojson` quotes every value for YAML instead.
+    """The template engine: unknown names fail, `tojson` inserts, `literal` keeps dollars."""
+    # Nothing here is HTML; `tojson` keeps every value apart from the text instead.
     result = Environment(  # noqa: S701
         loader=PackageLoader("llama_operator.render"),
         undefined=StrictUndefined,
@@ -21,9 +35,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    result.filters["tojson"] = to_yaml
+    result.filters["tojson"] = _insert
     result.filters["literal"] = literal
     return result
+
+
+def _insert(value: object) -> str:
+    values = _inserted.get()
+    values.append(to_json(value))
+    return f"<<{len(values) - 1}>>"
 
 
 _ENVIRONMENT: Final = environment()
@@ -43,14 +63,39 @@ def render_template(
     Raises:
         RenderError: the template uses an unknown name, or makes no valid object: a bug.
     """
+    inserted: list[str] = []
+    token = _inserted.set(inserted)
     try:
         text = templates.get_template(template).render(v=values)
-        manifest = yaml.load(text, Loader=yaml.CSafeLoader)
+        pieces, order = _parsed(text)
+        filled = [pieces[0]]
+        for mark, piece in zip(order, pieces[1:], strict=True):
+            filled += (inserted[mark], piece)
+        manifest: Manifest = from_json("".join(filled))
     except (TemplateError, TypeError, ValueError, yaml.YAMLError) as error:
         msg = f"{template}: {error}"
         raise RenderError(msg) from error
-    if not isinstance(manifest, dict):
-        msg = f"{template}: makes {type(manifest).__name__} instead of an object"
-        raise RenderError(msg)
+    finally:
+        _inserted.reset(token)
     check(kind, manifest)
     return manifest
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """A filled template as JSON, cut at its marks, and the numbers of the marks.
+
+    Raises:
+        ValueError: the template makes no object, or inserts a value inside a longer text.
+        YAMLError: the template makes no YAML.
+    """
+    manifest = yaml.load(text, Loader=yaml.CSafeLoader)
+    if not isinstance(manifest, dict):
+        msg = f"makes {type(manifest).__name__} instead of an object"
+        raise ValueError(msg)
+    parts = _MARK.split(json.dumps(manifest, ensure_ascii=False))
+    pieces, marks = tuple(parts[::2]), tuple(int(number) for number in parts[1::2])
+    if any("<<" in piece for piece in pieces):
+        msg = "inserts a value inside a longer text"
+        raise ValueError(msg)
+    return pieces, marks

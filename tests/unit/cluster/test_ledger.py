@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_operator.cluster.ledger import Ledger, Reservation
-from llama_operator.planning.inventory import NodeFacts
 from llama_operator.reconcile.observed import PodFacts
 from support.deployments import pod
-from unit.planning.cluster import A100, node
+from unit.planning.cluster import A100, CATALOG, node
 
 KEY, OTHER = ("ml", "llama"), ("ml", "other")
 
@@ -17,12 +16,21 @@ def bound(name: str, to: str, gpus: int = 1) -> PodFacts:
     return replace(pod(name), node=to, gpus=gpus)
 
 
-def held(ledger: Ledger) -> dict[str, int]:
-    return {name: gpus for name, gpus in ledger.inventory(KEY).held.items() if gpus}
+def with_nodes(*names: str) -> Ledger:
+    """A ledger in which every node has as many GPUs as the number at the end of its name."""
+    ledger = Ledger()
+    for name in names:
+        ledger.set_node(name, node(name, A100, int(name[1:])))
+    return ledger
+
+
+def held(ledger: Ledger, *own: PodFacts) -> dict[str, int]:
+    """GPUs held by node, as a deployment with these pods sees them."""
+    return {f"n{facts.gpus}": gpus for (facts, gpus), _ in ledger.stock(own).items() if gpus}
 
 
 def test_a_bound_pod_holds_its_gpus_until_it_is_gone() -> None:
-    ledger = Ledger()
+    ledger = with_nodes("n1")
     unbound, one = replace(pod("a"), node=""), bound("a", "n1", 4)
     ledger.set_pod("ml", None, unbound)
     assert held(ledger) == {}
@@ -33,7 +41,7 @@ def test_a_bound_pod_holds_its_gpus_until_it_is_gone() -> None:
 
 
 def test_a_pod_that_finished_holds_nothing() -> None:
-    ledger = Ledger()
+    ledger = with_nodes("n1")
     one = bound("a", "n1", 4)
     ledger.set_pod("ml", None, one)
     ledger.set_pod("ml", one, replace(one, finished=True))
@@ -41,7 +49,7 @@ def test_a_pod_that_finished_holds_nothing() -> None:
 
 
 def test_a_pod_that_is_being_deleted_holds_its_gpus_still() -> None:
-    ledger = Ledger()
+    ledger = with_nodes("n1")
     one = bound("a", "n1", 4)
     ledger.set_pod("ml", None, one)
     ledger.set_pod("ml", one, replace(one, deleting=True))
@@ -49,42 +57,43 @@ def test_a_pod_that_is_being_deleted_holds_its_gpus_still() -> None:
 
 
 def test_what_a_deployment_holds_itself_is_free_to_it() -> None:
-    ledger = Ledger()
+    ledger = with_nodes("n1")
     own, foreign = bound("own", "n1", 4), bound("foreign", "n1", 2)
     for one in (own, foreign):
         ledger.set_pod("ml", None, one)
-    assert ledger.inventory(KEY, [own]).held == {"n1": 2}
-    assert ledger.inventory(OTHER, [foreign]).held == {"n1": 4}
-    assert ledger.inventory(OTHER).held == {"n1": 6}
+    assert held(ledger, own) == {"n1": 2}
+    assert held(ledger, foreign) == {"n1": 4}
+    assert held(ledger, own, foreign) == {}
+    assert held(ledger) == {"n1": 6}
 
 
 def test_a_replica_that_becomes_bound_leaves_the_reservation_at_the_same_moment() -> None:
-    ledger = Ledger()
+    ledger = with_nodes("n1")
     ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
     pending, one = replace(pod("a"), node=""), bound("a", "n1", 2)
     ledger.set_pod("ml", None, pending)
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 3),)
     ledger.set_pod("ml", pending, one)
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 2),)
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 2),)
     assert held(ledger) == {"n1": 2}
     ledger.set_pod("ml", one, replace(one, deleting=True))
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 2),)
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 2),)
     ledger.set_pod("ml", one, None)
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 3),)
 
 
 def test_bound_pods_of_the_name_elsewhere_are_not_those_of_the_deployment() -> None:
     ledger = Ledger()
     ledger.reserve(KEY, Reservation((A100[0],), 2, 1))
     ledger.set_pod("prod", None, bound("a", "n1", 2))
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 1),)
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 1),)
 
 
 def test_a_reservation_is_seen_by_others_and_not_by_its_owner() -> None:
     ledger = Ledger()
     ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
-    assert ledger.inventory(OTHER).reserved == (((A100[0],), 2, 3),)
-    assert ledger.inventory(KEY).reserved == ()
+    assert ledger.reserved(OTHER) == (((A100[0],), 2, 3),)
+    assert ledger.reserved(KEY) == ()
 
 
 @pytest.mark.parametrize(
@@ -101,27 +110,55 @@ def test_a_reservation_ends(ended: Reservation | None) -> None:
     ledger = Ledger()
     ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
     ledger.reserve(KEY, ended)
-    assert ledger.inventory(OTHER).reserved == ()
+    assert ledger.reserved(OTHER) == ()
 
 
-def test_nodes_come_sorted_whatever_the_order_of_events() -> None:
+def test_nodes_that_offer_the_same_are_counted_together() -> None:
     ledger = Ledger()
     for name in ("b", "c", "a"):
         ledger.set_node(name, node(name, A100))
-    ledger.inventory(KEY)
     ledger.set_node("c", None)
-    ledger.set_node("d", node("d", A100))
+    ledger.set_node("d", node("d", A100, 4))
     ledger.set_node("never-seen", None)
-    assert [one.name for one in ledger.inventory(KEY).nodes] == ["a", "b", "d"]
+    assert sorted((facts.gpus, nodes) for (facts, _), nodes in ledger.stock().items()) == [
+        (4, 1),
+        (8, 2),
+    ]
 
 
 def test_a_changed_node_replaces_the_old_one() -> None:
     ledger = Ledger()
     ledger.set_node("a", node("a", A100, 8))
     ledger.set_node("a", node("a", A100, 4))
-    [found] = ledger.inventory(KEY).nodes
-    assert isinstance(found, NodeFacts)
-    assert found.gpus == 4
+    [((found, _), nodes)] = ledger.stock().items()
+    assert (found.gpus, nodes) == (4, 1)
+
+
+def test_pods_that_are_seen_before_their_node_hold_its_gpus() -> None:
+    ledger = Ledger()
+    ledger.set_pod("ml", None, bound("a", "n1", 2))
+    ledger.set_node("n1", node("n1", A100, 1))
+    assert held(ledger) == {"n1": 2}
+    ledger.set_node("n1", None)
+    assert held(ledger) == {}
+
+
+def free(ledger: Ledger, key: tuple[str, str], *own: PodFacts) -> list[int]:
+    return [pool.free_cards for pool in ledger.survey(key, CATALOG, own).pools]
+
+
+def test_a_survey_shows_each_deployment_what_is_free_to_it_now() -> None:
+    ledger = with_nodes("n8")
+    assert free(ledger, KEY) == [8]
+    ledger.reserve(KEY, Reservation((A100[0],), 2, 3))
+    assert (free(ledger, KEY), free(ledger, OTHER)) == ([8], [2])
+    one = bound("a", "n8", 2)
+    ledger.set_pod("ml", None, one)
+    assert (free(ledger, KEY), free(ledger, OTHER), free(ledger, OTHER, one)) == ([6], [2], [4])
+    ledger.set_node("m8", node("m8", A100, 8))
+    assert (free(ledger, KEY), free(ledger, OTHER)) == ([14], [10])
+    ledger.set_node("n8", None)
+    assert (free(ledger, KEY), free(ledger, OTHER)) == ([8], [4])
 
 
 pods = st.builds(
@@ -137,7 +174,7 @@ pods = st.builds(
 def test_after_any_events_held_is_the_sum_over_the_pods_there_are(
     events: list[tuple[PodFacts, bool]],
 ) -> None:
-    ledger, there = Ledger(), dict[str, PodFacts]()
+    ledger, there = with_nodes("n1", "n2"), dict[str, PodFacts]()
     for new, gone in events:
         old = there.get(new.name)
         ledger.set_pod("ml", old, None if gone else new)

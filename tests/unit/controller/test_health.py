@@ -9,11 +9,16 @@ from llama_operator.controller.health import SILENCE_LIMIT_SECONDS, Health
 from llama_operator.controller.metrics import Metrics
 
 FRESH = {"nodes": 0.1, "pods": SILENCE_LIMIT_SECONDS}
-STUCK = {"nodes": 0.1, "pods": SILENCE_LIMIT_SECONDS + 1, "configmaps": 1000.0}
-STUCK_TEXT = "\n".join(
+OLD = {"nodes": 0.1, "pods": SILENCE_LIMIT_SECONDS + 1, "configmaps": 1000.0}
+SILENT = "\n".join(
     f"the watch of {resource} has been silent for {seconds} s"
     for resource, seconds in (("configmaps", 1000), ("pods", 226))
 )
+DEAD = "\n".join(
+    f"the watch of {resource} is dead since {seconds} s"
+    for resource, seconds in (("configmaps", 1000), ("pods", 226))
+)
+FILLING = "the caches are not filled yet"
 
 
 def ask(health: Health, *paths: str) -> list[tuple[int, str]]:
@@ -35,50 +40,55 @@ def ask(health: Health, *paths: str) -> list[tuple[int, str]]:
     return asyncio.run(scenario())
 
 
-def health(ready: bool, silences: dict[str, float]) -> Health:
+def health(ready: bool, silences: dict[str, float], idleness: dict[str, float]) -> Health:
     made = Health(Metrics())
     made.ready = ready
     made.silences = lambda: silences
+    made.idleness = lambda: idleness
     return made
 
 
 @pytest.mark.parametrize(
-    ("ready", "silences", "alive", "takes_part"),
+    ("ready", "silences", "idleness", "alive", "takes_part"),
     [
+        pytest.param(False, {}, {}, (200, "ok"), (503, FILLING), id="while it starts"),
         pytest.param(
-            False, {}, (200, "ok"), (503, "the caches are not filled yet"), id="while it starts"
+            True, FRESH, FRESH, (200, "ok"), (200, "ok"), id="leading or standing by, watches fresh"
         ),
-        pytest.param(True, {}, (200, "ok"), (200, "ok"), id="in standby, without a watch"),
-        pytest.param(True, FRESH, (200, "ok"), (200, "ok"), id="as leader with fresh watches"),
         pytest.param(
-            False,
+            True,
+            OLD,
             FRESH,
             (200, "ok"),
-            (503, "the caches are not filled yet"),
-            id="as leader whose caches fill",
+            (503, SILENT),
+            id="while the API server is away for long: alive, since it tries",
         ),
-        pytest.param(
-            True, STUCK, (500, STUCK_TEXT), (503, STUCK_TEXT), id="with watches that are stuck"
-        ),
+        pytest.param(True, OLD, OLD, (500, DEAD), (503, SILENT), id="with watches that are dead"),
         pytest.param(
             False,
-            STUCK,
-            (500, STUCK_TEXT),
-            (503, "the caches are not filled yet"),
-            id="with watches that are stuck before the caches are filled",
+            OLD,
+            OLD,
+            (500, DEAD),
+            (503, FILLING),
+            id="with watches that are dead before the caches are filled",
         ),
     ],
 )
 def test_probes(
-    ready: bool, silences: dict[str, float], alive: tuple[int, str], takes_part: tuple[int, str]
+    ready: bool,
+    silences: dict[str, float],
+    idleness: dict[str, float],
+    alive: tuple[int, str],
+    takes_part: tuple[int, str],
 ) -> None:
-    assert ask(health(ready, silences), "/healthz", "/readyz") == [alive, takes_part]
+    made = health(ready, silences, idleness)
+    assert ask(made, "/healthz", "/readyz") == [alive, takes_part]
 
 
 def test_a_new_process_is_alive_and_not_ready() -> None:
     made = Health(Metrics())
     assert made.ready is False
-    assert made.problems() == []
+    assert ask(made, "/healthz", "/readyz") == [(200, "ok"), (503, FILLING)]
 
 
 def test_metrics_show_silences_and_what_is_asked_for_before_a_scrape() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,3 +133,23 @@ def test_lines_go_to_standard_error(
     assert captured.out == ""
     assert json.loads(captured.err)["message"] == "told"
     assert sys.stderr is not None
+
+
+@pytest.mark.parametrize(
+    ("logger", "error", "traced"),
+    [
+        pytest.param("kopf.objects", ConnectionResetError("cut"), False, id="kopf, no connection"),
+        pytest.param(
+            "kopf", aiohttp.ServerDisconnectedError(), False, id="kopf, a connection that ended"
+        ),
+        pytest.param("kopf.objects", ValueError("wrong"), True, id="kopf, a bug"),
+        pytest.param("llama_operator", ConnectionResetError("cut"), True, id="ours, anything"),
+    ],
+)
+def test_an_api_server_that_fails_leaves_no_trace_in_what_kopf_logs(
+    logging_restored: None, logger: str, error: Exception, traced: bool
+) -> None:
+    stream = io.StringIO()
+    set_up_logs("info", stream)
+    logging.getLogger(logger).error("it failed", exc_info=error)
+    assert ("traceback" in json.loads(stream.getvalue())) is traced

@@ -1,5 +1,6 @@
 import re
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -59,7 +60,7 @@ def series(registry: CollectorRegistry, namespace: str) -> dict[tuple[str, ...],
 
 def test_a_status_becomes_series() -> None:
     metrics = Metrics()
-    metrics.show("ml", "llama", status(READY, ROLLING))
+    metrics.deployments.show("ml", "llama", status(READY, ROLLING))
     expected: dict[tuple[str, ...], float] = {
         ("llama_operator_deployment_condition", "Serving", "True", "Ready"): 1,
         ("llama_operator_deployment_condition", "RollingOut", "True", "Reconciling"): 1,
@@ -77,8 +78,8 @@ def test_a_status_becomes_series() -> None:
 
 def test_a_new_status_replaces_the_series_of_the_old_one() -> None:
     metrics = Metrics()
-    metrics.show("ml", "llama", status(READY, ROLLING))
-    metrics.show("ml", "llama", status(REFUSED, planned=False))
+    metrics.deployments.show("ml", "llama", status(READY, ROLLING))
+    metrics.deployments.show("ml", "llama", status(REFUSED, planned=False))
     assert series(metrics.registry, "ml") == {
         ("llama_operator_deployment_condition", "WeightsTooLarge", "False", "Ready"): 1,
         ("llama_operator_deployment_replicas", "desired"): 0,
@@ -90,9 +91,9 @@ def test_no_series_is_left_of_deployments_that_are_gone() -> None:
     metrics = Metrics()
     before = generate_latest(metrics.registry).decode().count("deployment_condition{")
     for number in range(1000):
-        metrics.show("ml", f"llama-{number}", status(READY))
+        metrics.deployments.show("ml", f"llama-{number}", status(READY))
     for number in range(1000):
-        metrics.drop("ml", f"llama-{number}")
+        metrics.deployments.drop("ml", f"llama-{number}")
     assert series(metrics.registry, "ml") == {}
     assert generate_latest(metrics.registry).decode().count("deployment_condition{") == before
 
@@ -100,9 +101,9 @@ def test_no_series_is_left_of_deployments_that_are_gone() -> None:
 def test_dropping_one_deployment_keeps_those_of_the_same_name_elsewhere() -> None:
     metrics = Metrics()
     for namespace in ("ml", "prod"):
-        metrics.show(namespace, "llama", status(READY))
-    metrics.drop("ml", "llama")
-    metrics.drop("ml", "never-seen")
+        metrics.deployments.show(namespace, "llama", status(READY))
+    metrics.deployments.drop("ml", "llama")
+    metrics.deployments.drop("ml", "never-seen")
     assert series(metrics.registry, "ml") == {}
     assert ("llama_operator_deployment_replicas", "ready") in series(metrics.registry, "prod")
 
@@ -120,21 +121,37 @@ def test_requests_are_counted_and_watches_are_not_timed() -> None:
     assert value(timed, {"verb": "watch"}) is None
 
 
-def own() -> list[MetricWrapperBase]:
-    return [value for value in vars(Metrics()).values() if isinstance(value, MetricWrapperBase)]
+class Family(NamedTuple):
+    """One family of series as it is declared."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...]
+    type: str
 
 
-@pytest.mark.parametrize("metric", own(), ids=lambda metric: metric._name)
-def test_a_metric_has_the_prefix_a_help_text_and_bounded_labels(metric: MetricWrapperBase) -> None:
-    assert metric._name.startswith(PREFIX)
-    assert re.fullmatch(r"[A-Z0-9].{10,}\.", metric._documentation)
-    assert len(metric._labelnames) <= 5
-    assert not {"uid", "pod", "node", "message"} & set(metric._labelnames)
-    if metric._type == "histogram":
-        assert metric._name.endswith(UNITS)
+def own() -> list[Family]:
+    metrics = Metrics()
+    kept = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
+    return [
+        Family(one._name, one._documentation, tuple(one._labelnames), one._type) for one in kept
+    ] + [
+        Family(one.name, one.documentation, tuple(one._labelnames), one.type)
+        for one in metrics.deployments.collect()
+    ]
+
+
+@pytest.mark.parametrize("metric", own(), ids=lambda metric: metric.name)
+def test_a_metric_has_the_prefix_a_help_text_and_bounded_labels(metric: Family) -> None:
+    assert metric.name.startswith(PREFIX)
+    assert re.fullmatch(r"[A-Z0-9].{10,}\.", metric.documentation)
+    assert len(metric.labels) <= 5
+    assert not {"uid", "pod", "node", "message"} & set(metric.labels)
+    if metric.type == "histogram":
+        assert metric.name.endswith(UNITS)
     for unit in UNITS:
-        if metric._name.endswith(unit):
-            assert unit.removeprefix("_") in metric._documentation
+        if metric.name.endswith(unit):
+            assert unit.removeprefix("_") in metric.documentation
 
 
 def test_every_family_has_the_prefix_or_is_of_the_process() -> None:

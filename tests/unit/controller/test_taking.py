@@ -27,7 +27,7 @@ NOWHERE = Connection(
 def reconciler() -> Reconciler:
     """One that has seen nothing; its client is never opened."""
     client = ApiClient(NOWHERE)
-    cluster = Cluster(client, on_deployment=lambda _: None, on_inventory=lambda: None)
+    cluster = Cluster(client, on_deployment=lambda *_: None, on_inventory=lambda: None)
     catalog = UserCatalog(client, "ml", lambda: None, lambda *_: None)
     return Reconciler(cluster, catalog, Metrics())
 
@@ -73,7 +73,7 @@ def test_an_object_that_is_new_is_worked_on(reconciler: Reconciler) -> None:
         pytest.param(body(6, status={"observedGeneration": 7}), True, id="a garbled status"),
         pytest.param(body(6, uid="u2"), True, id="another object of the name"),
         pytest.param(body(4, generation=2), False, id="an older version, however different"),
-        pytest.param(body(4, uid="u2"), True, id="an older version of another object"),
+        pytest.param(body(4, uid="u2"), False, id="an object that had the name before"),
     ],
 )
 def test_what_the_watch_shows_next(
@@ -96,6 +96,16 @@ def test_an_object_that_is_gone_is_forgotten_once(reconciler: Reconciler) -> Non
     assert not reconciler.take(KEY, None)
     assert reconciler.deployments() == ()
     assert reconciler.take(KEY, body(5)), "it is new again"
+
+
+def test_the_end_of_the_object_that_had_the_name_before_means_nothing(
+    reconciler: Reconciler,
+) -> None:
+    reconciler.take(KEY, body(9, uid="u2"))
+    assert not reconciler.take(KEY, None, "u1")
+    assert reconciler.deployments() == (KEY,)
+    assert reconciler.take(KEY, None, "u2")
+    assert reconciler.deployments() == ()
 
 
 def test_the_echo_of_our_own_status_needs_no_pass(reconciler: Reconciler) -> None:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.survey import GpuPool, Survey, survey
@@ -128,3 +130,35 @@ def test_cpu_memory_and_disk_bound_the_replicas_of_a_node() -> None:
     host = HostNeeds(3_000, 13 * GIB, GIB, 40 * GIB)
     pool = only(node("a", A100, 8, cpu=10_000, memory=1024 * GIB, disk=4096 * GIB))
     assert pool.free_replicas(1, host) == 3
+
+
+rooms = st.lists(
+    st.builds(
+        lambda gpu, gpus, taken: (gpu, gpus, min(gpus, taken)),
+        st.sampled_from([A100, H100, A10G]),
+        st.integers(1, 8),
+        st.integers(0, 8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+plans = st.lists(
+    st.tuples(
+        st.sampled_from([(A100[0],), (A100[0], H100[0]), (A10G[0], A100[0])]),
+        st.integers(1, 4),
+        st.integers(1, 9),
+    ),
+    max_size=5,
+)
+
+
+@given(rooms, plans)
+def test_many_replicas_at_once_take_what_they_take_one_by_one(
+    rooms: list[tuple[tuple[str, int], int, int]],
+    plans: list[tuple[tuple[str, ...], int, int]],
+) -> None:
+    nodes = [node(f"n{index}", gpu, gpus) for index, (gpu, gpus, _) in enumerate(rooms)]
+    held = {f"n{index}": taken for index, (_, _, taken) in enumerate(rooms)}
+    split = [(products, gpus, 1) for products, gpus, count in plans for _ in range(count)]
+    at_once = surveyed(*nodes, held=held, reserved=tuple(plans))
+    assert surveyed(*nodes, held=held, reserved=tuple(split)) == at_once

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -42,15 +43,12 @@ def kinds(actions: tuple[object, ...]) -> list[tuple[str, str, str]]:
     return [(type(a).__name__, a.kind, a.name) for a in actions]  # type: ignore[attr-defined]
 
 
-def test_the_first_pass_records_and_then_creates() -> None:
+def test_the_first_pass_creates_services_then_records_and_then_creates_the_rest() -> None:
     revision = first_revision()
     decision = decide(deployment(), revision, (), {})
     assert [kinds(stage) for stage in decision.stages] == [
-        [
-            ("Create", "ControllerRevision", revision.name),
-            ("Create", "Service", "llama-pods"),
-            ("Create", "Service", "llama"),
-        ],
+        [("Create", "Service", "llama-pods"), ("Create", "Service", "llama")],
+        [("Create", "ControllerRevision", revision.name)],
         [("Create", "StatefulSet", "llama-a")],
     ]
 
@@ -90,7 +88,9 @@ def test_replicas_of_the_stateful_set(spec: dict[str, Any], replicas: int) -> No
 def test_drift_is_repaired_unless_the_cluster_rewrites_it_at_once() -> None:
     revision, children = after()
     service = next(child for child in children if child.name == "llama")
-    service.body["spec"]["ports"][0]["port"] = 9999
+    spec = {**service.body["spec"], "ports": [{**service.body["spec"]["ports"][0], "port": 9999}]}
+    changed = replace(service, resource_version="9", body={**service.body, "spec": spec})
+    children = [changed if child is service else child for child in children]
     [action] = decide(deployment(), revision, children, {}).actions
     assert isinstance(action, Apply)
     assert action.name == "llama"

@@ -64,6 +64,22 @@ def test_one_that_is_left_is_named_and_not_touched(kind: str) -> None:
     assert not any(action.kind == "StatefulSet" for action in decision.actions)
 
 
+@pytest.mark.parametrize(
+    ("owner", "conflicts", "waiting"),
+    [
+        pytest.param("other", 4, 0, id="of a deployment of another name: never waited for"),
+        pytest.param("llama", 0, 4, id="of a deleted deployment of this name: waited for"),
+    ],
+)
+def test_children_of_another_deployment_are_not_touched(
+    owner: str, conflicts: int, waiting: int
+) -> None:
+    theirs = [replace(child, owner_uid="u9", owner_name=owner) for child in children(1, owned=True)]
+    decision = decide(deployment(), first_revision(), theirs, {})
+    assert (len(decision.conflicts), len(decision.waiting_for)) == (conflicts, waiting)
+    assert decision.actions == ()
+
+
 def test_our_own_record_is_raised_to_a_new_number() -> None:
     again = replace(first_revision(), number=3)
     decision = decide(deployment(), again, children(1, owned=True), {})

@@ -26,6 +26,7 @@ REFUSED = Refusal(
     "131.42 GiB of weights, 72.9 GiB there.",
     alternatives=(Alternative(summary="format awq: 37.16 GiB", patch="{}"),),
 )
+BUDGET = Create({"kind": "PodDisruptionBudget", "metadata": {"name": "llama"}}, "it is missing")
 CREATE = Create({"kind": "Service", "metadata": {"name": "llama"}}, "it is missing")
 
 
@@ -136,9 +137,22 @@ TABLE = [
         ("False", "Forbidden"), {"Reconciling": "Forbidden"}, "InProgress", id="a missing right",
     ),
     pytest.param(
-        case(failures=(Failure(CREATE, Reason.FORBIDDEN, "no"),), pods=(pod(ready=True),)),
+        case(failures=(Failure(BUDGET, Reason.FORBIDDEN, "no"),), pods=(pod(ready=True),)),
         ("True", "Serving"), {"Reconciling": "Forbidden"}, "InProgress",
         id="a missing right while the URL answers",
+    ),
+    pytest.param(
+        case(failures=(Failure(CREATE, Reason.FORBIDDEN, "no"),), pods=(pod(ready=True),)),
+        ("False", "Forbidden"), {"Reconciling": "Forbidden"}, "InProgress",
+        id="a missing right keeps the Service of the URL away from pods that are ready",
+    ),
+    pytest.param(
+        case(rejected="exceeded quota"), ("False", "PodsRejected"),
+        {"Reconciling": "PodsRejected"}, "InProgress", id="a quota refuses the pods",
+    ),
+    pytest.param(
+        case(contested=("a fight",), pods=(pod(ready=True),)), ("True", "Serving"),
+        {"Reconciling": "FieldConflict"}, "InProgress", id="somebody sets a child back",
     ),
     pytest.param(
         case(decision=Decision(waiting_for=("StatefulSet/llama-a",))),

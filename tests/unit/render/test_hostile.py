@@ -50,8 +50,6 @@ NASTY = (
     "</script><!--",
     "x" * 2000,
 )
-KEY_LIMIT = 100
-"""A key may have 1,024 characters in YAML, escapes included; the resource is the only free key."""
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 PLAIN_WORD = re.compile(r"[A-Za-z0-9_.-]+")
 """May have a meaning of its own, such as `auto` for a dtype or the name of one of our variables."""
@@ -69,7 +67,7 @@ def with_strings(strings: list[str]) -> tuple[Plan, LlamaDeployment, str]:
         update={
             "product": product,
             "accepted_products": [product],
-            "resource": next(text)[:KEY_LIMIT],
+            "resource": next(text),
             "label": next(text),
         }
     )

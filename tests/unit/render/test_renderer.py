@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -17,10 +18,10 @@ TEMPLATES = sorted(
 )
 
 
-def render(text: str) -> dict[str, object]:
+def render(text: str, values: PodDisruptionBudgetValues = VALUES) -> dict[str, object]:
     templates = environment()
     templates.loader = DictLoader({"t.yaml.j2": text})
-    return render_template("PodDisruptionBudget", "t.yaml.j2", VALUES, templates)
+    return render_template("PodDisruptionBudget", "t.yaml.j2", values, templates)
 
 
 def test_a_template_is_filled_parsed_and_checked() -> None:
@@ -38,6 +39,12 @@ def test_a_template_is_filled_parsed_and_checked() -> None:
         pytest.param("- a", "t.yaml.j2: makes list instead of an object", id="a list"),
         pytest.param("", "t.yaml.j2: makes NoneType instead of an object", id="nothing"),
         pytest.param("spec: {a: 1}", "PodDisruptionBudget: spec.a: ", id="no such field"),
+        pytest.param("kind: a-{{ 1 | tojson }}", "inside a longer text", id="a part of a text"),
+        pytest.param(
+            "kind: '{{ 1 | tojson }}'", "PodDisruptionBudget: kind: ", id="quotes do not matter"
+        ),
+        pytest.param("{{ 1 | tojson }}: {}", "t.yaml.j2: ", id="a number as a key"),
+        pytest.param("kind: 2026-01-02", "t.yaml.j2: ", id="a date"),
         pytest.param("kind: {{ 0.5 | tojson }}", "0.5 is a float", id="a float"),
         pytest.param("kind: {{ v | tojson }}", "not JSON serializable", id="no JSON value"),
     ],
@@ -45,6 +52,36 @@ def test_a_template_is_filled_parsed_and_checked() -> None:
 def test_a_bad_template_is_refused(text: str, message: str) -> None:
     with pytest.raises(RenderError, match=re.escape(message)):
         render(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("yes", id="a word that YAML takes for a boolean"),
+        pytest.param("1e3", id="a word that looks like a number"),
+        pytest.param("a: b\n- c", id="YAML"),
+        pytest.param("<<0>>", id="a mark"),
+        pytest.param("\u2028\u0085\ufeff\x00\x7f", id="line ends and control characters"),
+        pytest.param("🦙", id="a character outside the basic plane"),
+    ],
+)
+def test_values_stay_what_they_are_as_keys_and_as_values(value: str) -> None:
+    whole = "metadata: {labels: {{ v.selector | tojson }}}"
+    loop = (
+        "{% for k, w in v.selector.items() %}\n    {{ k | tojson }}: {{ w | tojson }}\n{% endfor %}"
+    )
+    for text in (whole, f"metadata:\n  labels:\n{loop}"):
+        assert render(text, replace(VALUES, selector={value: value})) == {
+            "metadata": {"labels": {value: value}}
+        }
+
+
+def test_equal_templates_make_separate_objects() -> None:
+    first = render("metadata: {labels: {a: b}}")
+    second = render("metadata: {labels: {a: b}}")
+
+    assert first == second
+    assert first["metadata"] is not second["metadata"]
 
 
 def test_a_missing_template_is_refused() -> None:

@@ -1,11 +1,10 @@
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llama_operator.render.scalars import literal, to_yaml
+from llama_operator.render.scalars import from_json, literal, to_json
 from unit.render.kubelet import expand
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -21,57 +20,55 @@ JSON = st.recursive(
 )
 
 
-def read(text: str) -> Any:
-    return yaml.load(text, Loader=yaml.CSafeLoader)
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param("yes", '"yes"', id="a word that YAML takes for a boolean"),
-        pytest.param("1e3", '"1e3"', id="a word that looks like a number"),
+        pytest.param("yes", '"yes"', id="a word"),
         pytest.param('a"b\\c', '"a\\"b\\\\c"', id="quote and backslash"),
         pytest.param("a\nb: c", '"a\\nb: c"', id="a newline"),
-        pytest.param("é", '"\\U000000e9"', id="a letter outside ASCII"),
-        pytest.param("🦙", '"\\U0001f999"', id="a character outside the basic plane"),
-        pytest.param("\\ud83e", '"\\\\ud83e"', id="an escape that is text"),
-        pytest.param("\u2028\u0085\ufeff", '"\\U00002028\\U00000085\\U0000feff"', id="line ends"),
-        pytest.param("\x7f\x01", '"\\U0000007f\\u0001"', id="control characters"),
-        pytest.param("{{ v }} {% if %}", '"{{ v }} {% if %}"', id="template syntax"),
+        pytest.param("🦙", '"🦙"', id="a character outside the basic plane"),
         pytest.param(True, "true", id="a boolean"),
         pytest.param(None, "null", id="nothing"),
         pytest.param(2**53, "9007199254740992", id="a large integer"),
-        pytest.param({"b": 1, "a": [2]}, '{"a": [2], "b": 1}', id="a map is sorted"),
+        pytest.param({"b": 1, "a": (2,)}, '{"a": [2], "b": 1}', id="a map is sorted"),
     ],
 )
-def test_values_as_yaml(value: object, expected: str) -> None:
-    assert to_yaml(value) == expected
-    assert read(expected) == value
+def test_values_as_json(value: object, expected: str) -> None:
+    assert to_json(value) == expected
 
 
 @settings(max_examples=50, deadline=None)
 @given(value=JSON)
 def test_every_json_value_without_floats_comes_back(value: Any) -> None:
-    text = to_yaml(value)
-
-    assert text.isprintable()
-    assert text.isascii()
-    assert read(text) == value
-    assert read(f"outer:\n  - inner: {text}\n") == {"outer": [{"inner": value}]}
+    assert from_json(to_json(value)) == value
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        pytest.param(1e-05, id="a float that YAML reads as text"),
-        pytest.param({"a": [1, {"b": 0.5}]}, id="deep inside"),
         pytest.param(float("nan"), id="not a number"),
+        pytest.param(float("inf"), id="an infinity"),
         pytest.param(object(), id="no JSON value"),
     ],
 )
-def test_floats_and_objects_are_refused(value: object) -> None:
-    with pytest.raises(TypeError):
-        to_yaml(value)
+def test_what_is_no_json_is_refused(value: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        to_json(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("0.5", id="a float"),
+        pytest.param("1e-05", id="a small float"),
+        pytest.param('{"a": [1, {"b": 0.5}]}', id="a float deep inside"),
+        pytest.param('"\ud83e"', id="half a character"),
+        pytest.param("{", id="no JSON"),
+    ],
+)
+def test_floats_and_broken_texts_are_refused(text: str) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        from_json(text)
 
 
 @pytest.mark.parametrize(

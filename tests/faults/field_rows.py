@@ -1,0 +1,170 @@
+"""Every field of the API with two values of its own, and what each step of a walk ends in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+A100, H100 = "NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"
+PINNED: Json = {"hardware": [{"gpu": A100}]}
+BASE: Json = {"size": "8b", "format": "awq", **PINNED}
+DIGEST = f"registry.example.com:5000/a/b.c_d:V1.0-x@sha256:{'0' * 64}"
+STEPS = ("base", "set", "change", "unset", "refuse", "revert")
+SERVING = "Serving"
+TODAY = "an edit keeps today's GPUs where they still fit, so a plan may depend on the way to it"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One field and its way: base, set, change, unset, (refuse), revert.
+
+    Attributes:
+        path: the field; `[]` stands for the only item of a list.
+        first: the value that it is set to.
+        second: the value that it is changed to.
+        base: the spec that the walk begins and ends with, and that the values are put into.
+        unset: what is removed to unset it, where the field itself is required.
+        required: whether the API server refuses the object without it.
+        refused: a value that the schema accepts and planning refuses, and the reason.
+        reasons: of Ready after a step, where it is another than Serving.
+        keeps_plan: why the plan after `unset` may be another than that of a new deployment.
+    """
+
+    path: str
+    first: Any
+    second: Any
+    base: Json = field(default_factory=lambda: BASE)
+    unset: str = ""
+    required: bool = False
+    refused: tuple[Any, str] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    keeps_plan: str = ""
+
+    @property
+    def name(self) -> str:
+        """The path as a name of a deployment."""
+        word = self.path.removeprefix("spec.").replace("[]", "-item").replace(".", "-")
+        return "".join(f"-{c.lower()}" if c.isupper() else c for c in word)
+
+    def spec(self, step: str) -> Json:
+        """The spec of a step."""
+        if step == "set":
+            return put(self.base, self.path, self.first)
+        if step == "change":
+            return put(self.base, self.path, self.second)
+        if step == "unset" and not self.required:
+            return put(self.base, self.unset or self.path, None)
+        if step == "refuse" and self.refused is not None:
+            return put(self.base, self.path, self.refused[0])
+        return self.base
+
+
+def put(spec: Json, path: str, value: Any) -> Json:
+    """The spec with another value at a path; None removes it."""
+    return dict(_put(spec, path.removeprefix("spec.").replace("[]", ".[]").split("."), value))
+
+
+def _put(node: Any, parts: list[str], value: Any) -> Any:
+    head, *rest = parts
+    if head == "[]":
+        items = list(node or [None])
+        items[0] = _put(items[0] or {}, rest, value) if rest else value
+        return [item for item in items if item is not None]
+    result = dict(node or {})
+    new = _put(result.get(head), rest, value) if rest else value
+    if new is None:
+        result.pop(head, None)
+    else:
+        result[head] = new
+    return result
+
+
+def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
+    """A base with more in it."""
+    return {"size": size, "format": fmt, **PINNED, **more}
+
+
+TOKEN = {"name": "hf-token", "key": "token"}
+ROWS = (
+    Row(
+        "spec.model", "llama-guard-3", "llama-3.1", at(fmt="pytorch"),
+        refused=("no-such-model", "UnknownModel"),
+    ),
+    Row("spec.size", "70b", "405b", required=True, refused=("9b", "UnknownModel")),
+    Row(
+        "spec.format", "gptq", "pytorch", refused=("ggufv2", "UnsupportedFormat"),
+        keeps_plan=TODAY,
+    ),
+    Row(
+        "spec.quantization", "w4a16", "iNT4", at(fmt="gptq"), refused=("nf4", "NotPublished"),
+        keeps_plan=TODAY,
+    ),
+    Row("spec.hub", "ModelScope", "HuggingFace"),
+    Row("spec.tokenSecretRef", TOKEN, {"name": "other.secret", "key": ".hidden"}),
+    Row("spec.tokenSecretRef.name", "a", "a.b-c.d0", unset="spec.tokenSecretRef"),
+    Row("spec.tokenSecretRef.key", "_", ".x-_9", at(tokenSecretRef={"name": "hf-token"})),
+    Row("spec.engine", {"extraArgs": ["--seed=1"]}, {"env": [{"name": "A", "value": "1"}]}),
+    Row("spec.engine.type", "vLLM", "Auto"),
+    Row("spec.engine.image", "vllm/vllm-openai:v0.33.0-x", DIGEST),
+    Row(
+        "spec.engine.extraArgs", ["--seed=1", "--seed=2"],
+        ["", " ", "\t", "\n", "$(HOME)", "$$", "🦙", "{{ 1 }}", "null", "--seed=2", "--seed=1"],
+    ),
+    Row("spec.engine.extraArgs[]", "--seed=7", "--seed=8", unset="spec.engine.extraArgs"),
+    Row(
+        "spec.engine.env", [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}],
+        [{"name": "B", "value": "$(A)"}, {"name": "A", "value": "1"}, {"name": "C"}],
+    ),
+    Row(
+        "spec.engine.env[]", {"name": "A", "value": "1"}, {"name": "LOGNAME", "value": ""},
+        unset="spec.engine.env",
+    ),
+    Row(
+        "spec.engine.env[].name", "A", "LOGNAME",
+        at(engine={"env": [{"name": "_", "value": "1"}]}), unset="spec.engine.env",
+    ),
+    Row("spec.engine.env[].value", "0x10", "\n a: b", at(engine={"env": [{"name": "_"}]})),
+    Row(
+        "spec.context", {"maxModelLen": 8192}, {"concurrency": 1},
+        refused=({"maxModelLen": 131_073}, "ContextTooLong"),
+    ),
+    Row("spec.context.maxModelLen", 16, 131_072, refused=(10_485_760, "ContextTooLong")),
+    Row(
+        "spec.context.concurrency", 1, 3, at(context={"maxModelLen": 8192}),
+        refused=(4096, "KVCacheTooSmall"),
+    ),
+    Row("spec.memory", {"cudaGraphs": "Disabled"}, {"maxNumSeqs": 7}),
+    Row("spec.memory.utilizationPercent", 50, 98),
+    Row("spec.memory.kvCacheDType", "fp8", "Auto"),
+    Row("spec.memory.maxNumSeqs", 1, 64),
+    Row(
+        "spec.memory.maxNumBatchedTokens", 256, 4096,
+        at(hardware=[{"gpu": A100, "count": 1}]), refused=(1_048_576, "ActivationTooLarge"),
+    ),
+    Row("spec.memory.cudaGraphs", "Disabled", "Enabled"),
+    Row(
+        "spec.hardware", [{"gpu": A100, "count": 2}],
+        [{"gpu": H100, "count": 1}, {"gpu": A100, "count": 1}],
+        at(hardware=[{"gpu": A100, "count": 1}]), refused=([{"gpu": "none"}], "GPUNotInCluster"),
+        keeps_plan=TODAY,
+    ),
+    Row(
+        "spec.hardware[]", {"gpu": A100, "count": 4}, {"gpu": H100, "count": 1},
+        at(hardware=[{"gpu": A100, "count": 1}]), unset="spec.hardware", keeps_plan=TODAY,
+        refused=({"gpu": "none"}, "GPUNotInCluster"),
+    ),
+    Row(
+        "spec.hardware[].gpu", H100, A100, unset="spec.hardware", keeps_plan=TODAY,
+        refused=("NVIDIA-B200", "GPUNotInCluster"),
+    ),
+    Row(
+        "spec.hardware[].count", 2, 4, at(hardware=[{"gpu": A100, "count": 1}]),
+        refused=(16, "TooFewGPUs"), keeps_plan=TODAY,
+    ),
+    Row("spec.servedModelNames", ["a", "b"], ["b"]),
+    Row("spec.servedModelNames[]", "0", "org/a:b_c.d", unset="spec.servedModelNames"),
+    Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
+    Row("spec.suspend", True, False, reasons={"set": "Suspended"}),
+)  # fmt: skip
+"""One row for each field of the schema; a test holds them against the CRD."""
