@@ -1,67 +1,141 @@
-"""Runs every test and compares the skipped ones with tests/skips.txt.
+"""Runs every test, or with --soak the long ones for their whole duration.
 
-Quick tests run on all cores, those on the control plane one after the other. The last lines are
-the list of skips and one line of totals; the exit status is 0 when nothing failed and the list
-is the expected one.
+Quick tests run on all cores, those on a control plane one after the other, so that no control
+plane disturbs another. The last lines are the slowest tests, the operator's rights against what it
+asked for, the list of skips and one line of totals. The exit status is 0 when nothing failed, the
+skips are those of tests/skips.txt, and the rights used are the rights granted. What each test did
+is left in build/test-report.json, or build/soak-report.json.
 """
 
+import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+from controlplane.audit import KEEP_VARIABLE  # noqa: E402 - tools is no installed package
+from verification import report, rights  # noqa: E402
+from verification.record import SOAK_REPORT, TEST_REPORT  # noqa: E402
+from verification.report import FAILED, PASSED, SKIPPED, Report, Result  # noqa: E402
+from verification.rights import Right  # noqa: E402
+from workstation.install import BASE, OPERATOR_USER, SERVICE_ACCOUNT  # noqa: E402
+
 GROUPS = {
     "quick": ["-n", "auto", "tests/unit", "tests/golden", "-m", "not cluster"],
     "control plane": ["tests/controlplane"],
     "cluster": ["tests/api", "tests/chart", "tests/cluster"],
+    # Most of their time is waiting, so three control planes share the cores.
+    "faults": ["-n", "3", "--dist", "loadfile", "tests/faults"],
 }
+SOAK_GROUPS = {
+    "cluster": ["-m", "soak", "--soak", "tests/cluster"],
+    "faults": ["-m", "soak", "--soak", "tests/faults"],
+}
+RIGHTS = "tests/run.py::rights_used_are_rights_granted"
+SLOWEST = 10
+PYTEST_ENDS = (0, 1)
+"""Exit statuses that say no more than the report: all passed, some failed."""
+NOTHING_CHOSEN = 5
 
 
 def main() -> int:
     """Run the groups; returns the exit status."""
-    passed = failed = 0
-    skips: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number, (name, arguments) in enumerate(GROUPS.items()):
-            report = Path(folder) / f"{number}.xml"
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    arguments.add_argument("--soak", action="store_true", help="the long tests, whole")
+    arguments.add_argument("--only", metavar="EXPRESSION", help="with --soak: as pytest's -k")
+    chosen = arguments.parse_args()
+    soak: bool = chosen.soak
+    if chosen.only and not soak:
+        arguments.error("--only goes with --soak; one test alone is run by .venv/bin/pytest")
+    groups = SOAK_GROUPS if soak else GROUPS
+    if chosen.only:
+        groups = {name: [*words, "-k", chosen.only] for name, words in groups.items()}
+    started = time.monotonic()
+    tests, requests, broken = run_groups(groups, empty_is_fine=soak)
+    if not soak:
+        tests[RIGHTS] = rights_used_are_rights_granted(requests)
+    made = Report(report.provenance(ROOT, time.monotonic() - started), tests)
+    path = ROOT / (SOAK_REPORT if soak else TEST_REPORT)
+    made.save(path)
+    print_slowest(tests)
+    skips = sorted(name for name, result in tests.items() if result.outcome == SKIPPED)
+    wrong_skips = not soak and not skips_are_expected(skips)
+    counts = [[result.outcome for result in tests.values()].count(one) for one in (PASSED, FAILED)]
+    passed, failed = counts[0], counts[1] + broken + wrong_skips
+    print(f"\nreport: {path.relative_to(ROOT)}, {made.provenance.seconds / 60:.1f} minutes in all")
+    print(f"{passed} passed, {failed} failed, {len(skips)} skipped")
+    return 1 if failed or not passed else 0
+
+
+def run_groups(
+    groups: dict[str, list[str]], *, empty_is_fine: bool
+) -> tuple[dict[str, Result], set[Right], int]:
+    """Results of the tests, what the operator asked for, and how many groups broke."""
+    tests: dict[str, Result] = {}
+    requests: set[Right] = set()
+    broken = 0
+    for name, arguments in groups.items():
+        # A folder for each group: audit logs are large, and only what they tell is kept.
+        with tempfile.TemporaryDirectory() as folder:
+            junit = Path(folder) / "junit.xml"
             started = time.monotonic()
             status = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments],
+                [sys.executable, "-m", "pytest", "-q", f"--junitxml={junit}", *arguments],
                 cwd=ROOT,
                 check=False,
+                env={**os.environ, KEEP_VARIABLE: folder},
             ).returncode
             print(f"{name}: {time.monotonic() - started:.0f} s, exit status {status}", flush=True)
-            if not report.exists():
-                failed += 1
+            if status == NOTHING_CHOSEN and empty_is_fine:
                 continue
-            for case in ElementTree.parse(report).iter("testcase"):
-                identity = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-                if case.find("failure") is not None or case.find("error") is not None:
-                    failed += 1
-                elif case.find("skipped") is not None:
-                    skips.append(identity)
-                else:
-                    passed += 1
-            failed += status not in (0, 1)
-    expected = [
+            broken += status not in PYTEST_ENDS or not junit.exists()
+            if junit.exists():
+                tests |= report.read_junit(junit)
+            requests |= rights.asked_in(Path(folder), OPERATOR_USER)
+    return tests, requests, broken
+
+
+def rights_used_are_rights_granted(requests: set[Right]) -> Result:
+    """Compare what the operator asked for in all groups with what its roles grant."""
+    compared = rights.compare(rights.granted(BASE / "rbac.yaml", SERVICE_ACCOUNT), requests)
+    print(f"\n{compared.text()}")
+    figures: dict[str, report.Figure] = {
+        "rights_used": float(compared.used),
+        "rights_never_used": float(len(compared.unused)),
+        "asked_without_right": float(len(compared.ungranted)),
+    }
+    return Result(PASSED if compared.equal else FAILED, 0.0, figures)
+
+
+def print_slowest(tests: dict[str, Result]) -> None:
+    """The tests that take longest, with their fixtures."""
+    print(f"\nthe {SLOWEST} slowest tests:")
+    for name in sorted(tests, key=lambda one: -tests[one].seconds)[:SLOWEST]:
+        print(f"  {tests[name].seconds:6.1f} s  {name}")
+
+
+def skips_are_expected(skips: list[str]) -> bool:
+    """Print the skips; whether they are those of tests/skips.txt."""
+    expected = sorted(
         line.strip()
         for line in (HERE / "skips.txt").read_text(encoding="utf-8").splitlines()
         if line.strip() and not line.startswith("#")
-    ]
+    )
     print("\nskipped tests:" if skips else "\nskipped tests: none")
-    for identity in sorted(skips):
+    for identity in skips:
         print(f"  {identity}")
-    if sorted(skips) != sorted(expected):
-        print("this differs from tests/skips.txt, which expects:")
-        for identity in sorted(expected) or ["none"]:
-            print(f"  {identity}")
-        failed += 1
-    print(f"{passed} passed, {failed} failed, {len(skips)} skipped")
-    return 1 if failed or not passed else 0
+    if skips == expected:
+        return True
+    print("this differs from tests/skips.txt, which expects:")
+    for identity in expected or ["none"]:
+        print(f"  {identity}")
+    return False
 
 
 if __name__ == "__main__":

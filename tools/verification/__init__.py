@@ -1,0 +1,1 @@
+"""What the project promises, and what its tests and benchmarks showed of it."""
