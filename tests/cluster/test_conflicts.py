@@ -47,7 +47,7 @@ def act(
             child = child_of("Service", created)
             assert child is not None
             await asyncio.to_thread(meanwhile)
-            return await cluster.perform(action(child), "u1")
+            return await cluster.writes.perform(action(child), "u1")
 
     return asyncio.run(scenario())
 
@@ -163,7 +163,7 @@ def test_a_create_that_finds_something_tells_whose_it_is(
         async with ApiClient(admin(clean.plane)) as client:
             cluster = Cluster(client, on_deployment=lambda *_: None, on_inventory=lambda: None)
             await client.create(resources.SERVICES, clean.namespace, there, "somebody")
-            return await cluster.perform(Create(service(clean), "test"), "u1")
+            return await cluster.writes.perform(Create(service(clean), "test"), "u1")
 
     failure = asyncio.run(scenario())
     assert failure is not None

@@ -15,10 +15,11 @@ from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import LlamaDeploymentStatus
 from llama_operator.cluster.client import ConflictError, ForbiddenError, Json, NotFoundError
-from llama_operator.cluster.cluster import Cluster, missing_right
+from llama_operator.cluster.cluster import Cluster
 from llama_operator.cluster.events import emit_event
 from llama_operator.cluster.ledger import Key, Reservation
 from llama_operator.cluster.user_catalog import UserCatalog
+from llama_operator.cluster.writes import missing_right
 from llama_operator.controller.freshness import Freshness
 from llama_operator.controller.known import Known
 from llama_operator.controller.logs import object_reference
@@ -90,7 +91,7 @@ class Reconciler:
         """Forget what passes derived, but not what was observed: another process wrote since."""
         for key in self.remembered():
             self._forget(key)
-        self._cluster.unholdable.clear()
+        self._cluster.writes.unholdable.clear()
 
     def take(self, key: Key, body: Json | None, uid: str = "") -> bool:
         """Take an object as the watch shows it; tells whether a pass is due.
@@ -161,7 +162,7 @@ class Reconciler:
         except SpecError as problem:
             return await self._refuse(key, body, problem, pods), None
         desired = desire(deployment, recorded, self._planner(key, pods), self._rendering)
-        decision = decide(deployment, desired.revision, children, self._cluster.unholdable)
+        decision = decide(deployment, desired.revision, children, self._cluster.writes.unholdable)
         settled = self._settle(key, deployment, desired, decision, children)
         decision = settled.decision
         failures: tuple[Failure, ...] = ()
@@ -303,7 +304,8 @@ class Reconciler:
         failures: list[Failure] = []
         for stage in decision.stages:
             results = await asyncio.gather(
-                *(self._cluster.perform(action, uid) for action in stage), return_exceptions=True
+                *(self._cluster.writes.perform(action, uid) for action in stage),
+                return_exceptions=True,
             )
             for result in results:
                 if isinstance(result, BaseException):
@@ -334,13 +336,13 @@ class Reconciler:
         if says(status.to_object(), body.get("status") or {}):
             return False
         try:
-            written = await self._cluster.write_status(body, status)
+            written = await self._cluster.writes.write_status(body, status)
         except (NotFoundError, ConflictError):
             live = await self._cluster.get_deployment(key)
             if live is None or not Known.of(live).same_as(Known.of(body)):
                 self._freshness.doubt(key)
                 return False
-            written = await self._cluster.write_status(live, status)
+            written = await self._cluster.writes.write_status(live, status)
         self._take_status(key, written)
         await tell_reasons(self._cluster.client, body, status, self._now())
         return True
