@@ -1,7 +1,6 @@
 """Requests to the API server over one shared connection pool."""
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import aiohttp
+from pydantic_core import from_json, to_json
 
 from llama_operator import __version__
 from llama_operator.cluster.answers import (
@@ -66,7 +66,7 @@ def encode(body: Json | list[Json]) -> bytes:
     YAML knows no pairs of surrogates, so characters beyond 16 bits stand for themselves; and it
     takes some others for line breaks or refuses them, so all others beyond ASCII are escaped.
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    text = to_json(body).decode()
     return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text).encode()
 
 
@@ -251,7 +251,7 @@ class ApiClient:
             if fence is not None:
                 fence.end(answer_before, answered=answered)
         try:
-            answer = json.loads(raw)
+            answer = from_json(raw)
         except ValueError as error:
             raise UnavailableError(0, "Garbage", "the answer is not JSON") from error
         if not isinstance(answer, dict):

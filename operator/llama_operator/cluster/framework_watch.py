@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 import aiohttp
+from pydantic_core import from_json
 
 from llama_operator.cluster.client import LINE_LIMIT_BYTES
 from llama_operator.cluster.watch import (
@@ -37,7 +38,7 @@ _log = logging.getLogger(__name__)
 def problem_of(line: bytes) -> str:
     """Why a line is no event that can be worked on; empty when it is one."""
     try:
-        event: Any = json.loads(line)
+        event: Any = from_json(line)
         kind, metadata = event["type"], event["object"].get("metadata")
         if kind == "ERROR":
             code = event["object"].get("code")

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+from pydantic_core import from_json
+
 from llama_operator.cluster.client import (
     REFUSALS,
     ApiClient,
@@ -210,7 +212,7 @@ class Watch(Generic[T]):
 
     def _event(self, line: bytes) -> None:
         try:
-            event: Any = json.loads(line)
+            event: Any = from_json(line)
             kind, item = event["type"], event["object"]
             if kind == "ERROR":
                 raise error_of(int(item.get("code") or 500), json.dumps(item))

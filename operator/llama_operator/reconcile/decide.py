@@ -155,14 +155,14 @@ def with_uid(body: Json, uid: str) -> Json:
 
 
 def _record(deployment: LlamaDeployment, revision: Revision, child: Child | None) -> Action | None:
+    if child is not None and child.revision == revision.number:
+        return None
     # What was recorded cannot be changed any more; another wording of why counts as the same.
     data = revision.data() if child is None else child.body["data"]
     body = controller_revision(deployment, name=revision.name, revision=revision.number, data=data)
     if child is None:
         return Create(body, "a new revision")
-    if child.revision != revision.number:
-        return Apply(with_uid(body, child.uid), child, "the spec went back to this revision")
-    return None
+    return Apply(with_uid(body, child.uid), child, "the spec went back to this revision")
 
 
 def _prune(revision: Revision, children: Iterable[Child]) -> tuple[Action, ...]:

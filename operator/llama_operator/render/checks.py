@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from kubernetes.client.models.v1_controller_revision import V1ControllerRevision
 from kubernetes.client.models.v1_pod_disruption_budget import V1PodDisruptionBudget
-from kubernetes.client.models.v1_pod_template_spec import V1PodTemplateSpec
 from kubernetes.client.models.v1_service import V1Service
 from kubernetes.client.models.v1_stateful_set import V1StatefulSet
 from pydantic import BaseModel, ValidationError
@@ -18,7 +17,6 @@ Manifest = dict[str, Any]
 MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "ControllerRevision": V1ControllerRevision,
     "PodDisruptionBudget": V1PodDisruptionBudget,
-    "PodTemplateSpec": V1PodTemplateSpec,
     "Service": V1Service,
     "StatefulSet": V1StatefulSet,
 }

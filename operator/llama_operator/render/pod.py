@@ -10,7 +10,7 @@ from llama_operator.engines.engine import Scratch
 from llama_operator.engines.registry import engine
 from llama_operator.render.checks import Manifest
 from llama_operator.render.quantities import canonical_bytes, canonical_cpu
-from llama_operator.render.renderer import render_template
+from llama_operator.render.renderer import fill_template
 from llama_operator.render.values import PodTemplateValues, Resources, Volume
 
 _NVIDIA_DOMAIN: Final = "nvidia.com/"
@@ -25,7 +25,8 @@ def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
 
     Raises:
         SpecError: the plan names an engine that is not known.
-        RenderError: the template is refused by the API model.
+        RenderError: the template makes no object; whether its fields are right is checked with
+            the StatefulSet that holds it.
     """
     container = engine(plan.engine).container(plan, deployment)
     values = PodTemplateValues(
@@ -44,7 +45,7 @@ def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
         ),
         volumes=_volumes(container.scratch),
     )
-    return render_template("PodTemplateSpec", "pod-template.yaml.j2", values)
+    return fill_template("pod-template.yaml.j2", values)
 
 
 def accepted_products(gpu: GpuChoice) -> tuple[str, ...]:

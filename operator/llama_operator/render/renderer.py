@@ -52,7 +52,7 @@ _ENVIRONMENT: Final = environment()
 def render_template(
     kind: str, template: str, values: Values, templates: Environment = _ENVIRONMENT
 ) -> Manifest:
-    """Fill a template, parse it and check it against the API model of its kind.
+    """Fill a template and check it against the API model of its kind.
 
     Args:
         kind: a key of `checks.MODELS`, e.g. `StatefulSet`.
@@ -62,6 +62,17 @@ def render_template(
 
     Raises:
         RenderError: the template uses an unknown name, or makes no valid object: a bug.
+    """
+    manifest = fill_template(template, values, templates)
+    check(kind, manifest)
+    return manifest
+
+
+def fill_template(template: str, values: Values, templates: Environment = _ENVIRONMENT) -> Manifest:
+    """Fill a template whose result becomes part of an object that is checked as a whole.
+
+    Raises:
+        RenderError: the template uses an unknown name, or makes no object: a bug.
     """
     inserted: list[str] = []
     token = _inserted.set(inserted)
@@ -77,7 +88,6 @@ def render_template(
         raise RenderError(msg) from error
     finally:
         _inserted.reset(token)
-    check(kind, manifest)
     return manifest
 
 
