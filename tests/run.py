@@ -1,10 +1,10 @@
 """Runs every test, or with --soak the long ones for their whole duration.
 
-Quick tests run on all cores, those on a control plane one after the other, so that no control
-plane disturbs another. The last lines are the slowest tests, the operator's rights against what it
-asked for, the list of skips and one line of totals. The exit status is 0 when nothing failed, the
-skips are those of tests/skips.txt, and the rights used are the rights granted. What each test did
-is left in build/test-report.json, or build/soak-report.json.
+Quick tests run on all cores, those on a control plane one after the other, those of faults on
+three control planes side by side. The last lines are the slowest tests, the operator's rights
+against what it asked for, the list of skips and one line of totals. The exit status is 0 when
+nothing failed, the skips are those of tests/skips.txt, and the rights used are the rights granted.
+What each test did is left in build/test-report.json, or build/soak-report.json.
 """
 
 import argparse
@@ -35,7 +35,7 @@ GROUPS = {
 }
 SOAK_GROUPS = {
     "cluster": ["-m", "soak", "--soak", "tests/cluster"],
-    "faults": ["-m", "soak", "--soak", "tests/faults"],
+    "faults": ["-n", "3", "--dist", "loadfile", "-m", "soak", "--soak", "tests/faults"],
 }
 RIGHTS = "tests/run.py::rights_used_are_rights_granted"
 SLOWEST = 10
