@@ -31,7 +31,7 @@ T = TypeVar("T")
 ObjectKey = tuple[str, str]
 """Namespace (empty for cluster-scoped resources) and name."""
 
-PAGE_SIZE: Final = 250
+PAGE_SIZE: Final = 100
 """A decoded page of nodes takes some MiB; larger ones raise the memory of the process for good."""
 SERVER_TIMEOUT_SECONDS: Final = 300
 SILENCE_LIMIT_SECONDS: Final = 70.0
