@@ -70,7 +70,7 @@ async def everything(_: WatchServer, heard: Heard, watched: Watch[Any]) -> None:
 def test_the_captured_stream_is_told_in_order() -> None:
     server = WatchServer(Answer([STREAM], End.OPEN))
     assert watch(server, everything).changes == CHANGES
-    assert server.lists == [{"limit": "250"}]
+    assert server.lists == [{"limit": "100"}]
     assert server.watches == [
         {
             "watch": "true",
