@@ -177,9 +177,16 @@ def _cost(result: Json) -> list[Target]:
             max(requests_per_object(costs)),
         ),
         Target(
+            "requests-until-applied",
+            "cost",
+            "requests for an edit that is planned anew until it is applied and told (worst round)",
+            4,
+            max(requests_per_object(edits, "until_children")),
+        ),
+        Target(
             "requests-per-edit",
             "cost",
-            "requests for an edit that is planned anew (worst round)",
+            "requests for such an edit with all statuses of its rollout (worst round)",
             4,
             max(requests_per_object(edits)),
         ),

@@ -51,7 +51,7 @@ def test_a_page_without_a_run_tells_so() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "Of 18 targets 10 are met and 8 missed.",
+        "Of 19 targets 10 are met and 9 missed.",
         "| [burst](#burst) | rate divided by the bare client's, controllers stopped (medians) "
         "| ≥ 0.5 | 0.169 | **missed** |",
         "| `patch statefulsets` | 0 | 2 | 1 | 0 |",
