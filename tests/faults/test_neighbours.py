@@ -91,8 +91,9 @@ def test_two_hundred_become_ready_beside_one_with(
     record_property("figure.ready-200-beside-a-bad-one-seconds", round(seconds, 1))
     record_property("figure.requests-of-the-bad-one", len(calls))
     record_property("figure.seconds-of-the-bad-one", round(span, 1))
-    # A pass tries record and Services at once; pauses double from 0.2 s (halved by jitter at
-    # most) up to 30 s, so there are seven in the first 20 s and four in each minute after.
+    # A pass tries both Services at once, and from the fifth on the status; pauses double from
+    # 0.2 s (halved by jitter at most) up to 30 s, so there are seven passes in the first 20 s and
+    # four in each minute after.
     assert len(calls) <= 3 * (9 + 4 * span / 60), Counter(
         f"{call.verb} {call.resource}" for call in calls
     )

@@ -208,3 +208,31 @@ def test_labels_of_others_do_not_keep_a_status_from_being_written(served: Stage)
     codes = [call.code for call in served.proxy.calls(position) if call.resource == STATUS]
     assert codes[:2] == [409, 200]
     assert told(operator_writes(served.world, audit))["patch statefulsets"] == 1
+
+
+WEBHOOK = 'failed calling webhook "sidecar.mesh.example": connection refused'
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "before", "told_of"),
+    [
+        pytest.param("create", "services", False, "Service small", id="no Service can be made"),
+        pytest.param("create", "statefulsets", False, "StatefulSet small-a", id="no StatefulSet"),
+        pytest.param("patch", "statefulsets", True, "StatefulSet small-a", id="no edit of one"),
+    ],
+)
+def test_a_write_that_fails_again_and_again_is_told_in_the_webhook_s_own_words(
+    calm: Stage, verb: str, resource: str, before: bool, told_of: str
+) -> None:
+    if before:
+        calm.world.apply("small", SMALL)
+        calm.world.wait_ready("small")
+    failing = Answer(500, "InternalError", WEBHOOK)
+    calm.proxy.add(Rule(failing, verbs=(verb,), resources=(resource,)))
+    calm.world.apply("small", {**SMALL, "servedModelNames": ["told"]})
+    message = calm.world.wait_condition("small", "Reconciling", "True", "APIServerError")
+    assert message.startswith(told_of)
+    assert message.endswith(WEBHOOK)
+    assert "Stalled" not in calm.world.conditions("small")
+    calm.proxy.clear()
+    settled(calm)

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     CONTAINER_FAILED = "ContainerFailed"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
+    API_SERVER_ERROR = "APIServerError"
     CATALOG_ROWS_INVALID = "CatalogRowsInvalid"
     RECORD_UNREADABLE = "RecordUnreadable"
     OPERATOR_ERROR = "OperatorError"
@@ -192,6 +193,10 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "The API server refuses a child.",
         "Read the message; a policy of the cluster may forbid it.",
         stalled=True,
+    ),
+    Reason.API_SERVER_ERROR: ReasonFacts(
+        "The API server fails to write a child, or a webhook that it asks does not answer.",
+        "Mend what the message names; the operator goes on trying.",
     ),
     Reason.CATALOG_ROWS_INVALID: ReasonFacts(
         "A row of a user's catalog ConfigMap is wrong and ignored.",

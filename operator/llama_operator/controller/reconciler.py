@@ -14,7 +14,13 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import LlamaDeploymentStatus
-from llama_operator.cluster.client import ConflictError, ForbiddenError, Json, NotFoundError
+from llama_operator.cluster.client import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    Json,
+    NotFoundError,
+)
 from llama_operator.cluster.cluster import Cluster
 from llama_operator.cluster.events import emit_event
 from llama_operator.cluster.ledger import Key, Reservation
@@ -26,6 +32,7 @@ from llama_operator.controller.logs import object_reference
 from llama_operator.controller.metrics import Metrics
 from llama_operator.controller.pace import EditPace
 from llama_operator.controller.rejections import Rejections
+from llama_operator.controller.setbacks import Setbacks
 from llama_operator.controller.telling import tell_reasons, tell_repairs
 from llama_operator.errors import SpecError, UnreadableRecordError
 from llama_operator.planning.capacity import waiting_message
@@ -47,8 +54,10 @@ _passes = itertools.count(1)
 SOON_SECONDS: Final = 1.0
 LATER_SECONDS: Final = 30.0
 _SOON: Final = frozenset({Reason.WAITING_FOR_DELETION, Reason.OPERATOR_ERROR})
-_STOPPING: Final = frozenset({Reason.NAME_CONFLICT, Reason.WAITING_FOR_DELETION})
-"""Failures after which pods would be of no use; after others the rest goes on."""
+_STOPPING: Final = frozenset(
+    {Reason.NAME_CONFLICT, Reason.WAITING_FOR_DELETION, Reason.API_SERVER_ERROR}
+)
+"""Failures after which pods would be of no use or more writes fail; else the rest goes on."""
 
 
 class Reconciler:
@@ -74,6 +83,7 @@ class Reconciler:
         self._memories: dict[Key, Memory] = {}
         self._rejections = Rejections(cluster)
         self._pace = EditPace()
+        self._setbacks = Setbacks()
 
     def deployments(self) -> tuple[Key, ...]:
         """Keys of all known deployments."""
@@ -144,6 +154,9 @@ class Reconciler:
         except (ConflictError, NotFoundError):
             self._freshness.doubt(key)
             raise
+        except ApiError as error:
+            self._setbacks.add(key, error)
+            raise
         finally:
             object_reference.reset(token)
             self._metrics.reconcile_seconds.observe(time.monotonic() - started)
@@ -181,7 +194,7 @@ class Reconciler:
             failures = (Failure(decision.actions[0], Reason.FORBIDDEN, missing_right(error)),)
         self._memories[key] = settled.memory
         waiting = self._waiting(key, deployment, desired, pods)
-        failures = failures or await self._perform(decision, deployment.metadata.uid)
+        failures = failures or await self._perform(key, decision, deployment.metadata.uid)
         if decision.makes_all and not failures:
             self._freshness.trust(key)
         rejected = await self._rejections.look(
@@ -300,20 +313,24 @@ class Reconciler:
             )
         return ""
 
-    async def _perform(self, decision: Decision, uid: str) -> tuple[Failure, ...]:
+    async def _perform(self, key: Key, decision: Decision, uid: str) -> tuple[Failure, ...]:
         failures: list[Failure] = []
         for stage in decision.stages:
             results = await asyncio.gather(
                 *(self._cluster.writes.perform(action, uid) for action in stage),
                 return_exceptions=True,
             )
-            for result in results:
-                if isinstance(result, BaseException):
+            for action, result in zip(stage, results, strict=True):
+                if not isinstance(result, BaseException):
+                    failure = result
+                elif (failure := self._setbacks.failure(key, action, result)) is None:
                     raise result
-                if result is not None:
-                    failures.append(result)
+                if failure is not None:
+                    failures.append(failure)
             if any(failure.reason in _STOPPING for failure in failures):
                 break
+        if not any(failure.reason is Reason.API_SERVER_ERROR for failure in failures):
+            self._setbacks.forget(key)
         return tuple(failures)
 
     async def _refuse(
@@ -367,6 +384,7 @@ class Reconciler:
         self._memories.pop(key, None)
         self._rejections.forget(key)
         self._pace.forget(key)
+        self._setbacks.forget(key)
         self._cluster.ledger.reserve(key, None)
         self._metrics.deployments.drop(*key)
 
