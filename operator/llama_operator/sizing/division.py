@@ -26,7 +26,7 @@ _PARTS: Final = {
 }
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def division_obstacle(
     model: ModelShape,
     scheme: Scheme,
