@@ -137,7 +137,7 @@ def without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
         (
             {**LLAMA, "layer_types": ["sliding_attention"] * 32},
             "sliding_window",
-            "is missing; layer_types names sliding layers",
+            "is missing; a whole number from 0 to 10,000,000,000",
         ),
         (
             {**LLAMA, "layer_types": ["mamba"] * 32},
