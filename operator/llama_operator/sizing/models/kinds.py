@@ -176,6 +176,9 @@ def _hybrid_words(config: Config, family: ModelFamily, layers: int) -> tuple[str
     if indices is not None:
         attention = set(indices)
         return tuple("attention" if index in attention else "mamba" for index in range(layers))
+    if family.mixer == "selective-scan":
+        chosen = _periodic(config, "attn_layer", layers)
+        return tuple("attention" if index in chosen else "mamba" for index in range(layers))
     if family.mixer == "mamba":
         raise config.error("layers_block_type", "is missing; it tells which layers are attention")
     period = config.integer("full_attention_interval", most=LAYERS_LIMIT, default=4)
@@ -202,7 +205,8 @@ def _feed_forwards(config: Config, experts: ExpertFamily | None, layers: int) ->
     key = config.first_of(experts.experts)
     least = 0 if experts.optional else 1
     default = 0 if experts.optional else None
-    if not config.integer(key, least=least, most=EXPERTS_LIMIT, default=default):
+    number = config.integer(key, least=least, most=EXPERTS_LIMIT, default=default)
+    if not number:
         return (DENSE,) * layers
     if experts.dense_layers == "both":
         return (BOTH,) * layers
@@ -224,7 +228,16 @@ def _feed_forwards(config: Config, experts: ExpertFamily | None, layers: int) ->
         step = config.integer("interleave_moe_layer_step", most=LAYERS_LIMIT, default=1)
         chosen = set(range(step - 1, layers, step) if listed is None else listed)
         return tuple(EXPERTS if index in chosen else DENSE for index in range(layers))
+    if experts.dense_layers == "period":
+        periodic = _periodic(config, "expert_layer", layers) if number > 1 else range(0)
+        return tuple(EXPERTS if index in periodic else DENSE for index in range(layers))
     return (EXPERTS,) * layers
+
+
+def _periodic(config: Config, prefix: str, layers: int) -> range:
+    """Layers at `<prefix>_offset` and every `<prefix>_period` after it (Jamba)."""
+    period = config.integer(f"{prefix}_period", most=LAYERS_LIMIT)
+    return range(config.integer(f"{prefix}_offset", least=0, most=LAYERS_LIMIT), layers, period)
 
 
 def _compressions(config: Config, family: ModelFamily, layers: int) -> tuple[int, ...]:
