@@ -27,8 +27,8 @@ COUNT_LIMIT: Final = 2**40
 """Bound of whole numbers in a row, far above any GPU's bytes."""
 SIZE_LIMIT: Final = 2**14
 """Bound of tensor and pipeline parallel sizes."""
-_MISTRAL_FORMAT: Final = ("mistralai/Mistral-Small-3.", "mistralai/Pixtral-")
-"""Repositories whose weights are in Mistral's own format, which no key of config.json tells."""
+_MISTRAL_FORMAT: Final = "mistralai/"
+"""Owner of repositories in Mistral's own format, which no key of config.json tells."""
 
 
 class _Refused(Exception):
@@ -65,11 +65,11 @@ def estimate_row(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             out["kv_cache_tokens"] = tokens_of(setting, available)
     except _Refused as refused:
-        out.update(reason=refused.reason, message=str(refused))
+        out.update(reason=str(refused.reason), message=str(refused))
     except UnsupportedArchitectureError as error:
-        out.update(reason=Reason.UNSUPPORTED_MODEL.value, message=str(error))
+        out.update(reason=str(Reason.UNSUPPORTED_MODEL), message=str(error))
     except UnsupportedSchemeError as error:
-        out.update(reason=Reason.UNSUPPORTED_QUANTIZATION.value, message=str(error))
+        out.update(reason=str(Reason.UNSUPPORTED_QUANTIZATION), message=str(error))
     except LlamaOperatorError as error:
         out.update(reason=INVALID_INPUT, message=str(error))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

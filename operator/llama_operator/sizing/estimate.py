@@ -15,7 +15,7 @@ from llama_operator.sizing.engine_budget import (
 )
 from llama_operator.sizing.gguf import gguf_gpu_bytes, gguf_gpu_split_bytes
 from llama_operator.sizing.outside import compute_buffer_bytes, cuda_graph_bytes, non_torch_bytes
-from llama_operator.sizing.peak import Step, activation_bytes
+from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.stages import stage_sizes
@@ -67,6 +67,7 @@ class Estimate:
         fits: whether the engine would start with the context; None without a GPU.
         reason: why it would not.
         message: the same in words; empty when it fits.
+        bounds: in words, what is only bounded or not known at all.
     """
 
     stages: tuple[StageEstimate, ...]
@@ -77,6 +78,7 @@ class Estimate:
     fits: bool | None = None
     reason: Reason | None = None
     message: str = ""
+    bounds: tuple[str, ...] = ()
 
     @property
     def tightest(self) -> StageEstimate | None:
@@ -108,7 +110,7 @@ def estimate(setting: Setting) -> Estimate:
     caches = stage_caches(setting)
     stages = tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
     if budget is None:
-        return Estimate(stages, checkpoint)
+        return Estimate(stages, checkpoint, bounds=_bounds(setting))
     tightest = min(stages, key=_tightness)
     headroom = _headroom(setting, stages)
     found = _verdict(setting, stages, budget, headroom)
@@ -121,6 +123,7 @@ def estimate(setting: Setting) -> Estimate:
         fits=found is None,
         reason=found[0] if found else None,
         message=found[1] if found else "",
+        bounds=_bounds(setting),
     )
 
 
@@ -189,6 +192,21 @@ def stage_layers(setting: Setting) -> tuple[int, ...]:
     for layer in range(layers):
         counts[layer * stages // (layers + 1)] += 1
     return tuple(counts)
+
+
+def _bounds(setting: Setting) -> tuple[str, ...]:
+    """What the model's shape only bounds, and the vision encoder's part of the activation peak."""
+    bounds = setting.model.bounds
+    image = image_bound_bytes(setting.model, setting.dtype_bytes)
+    if image is None:
+        return (*bounds, "activations of the vision encoder are not part of the peak")
+    if image:
+        return (
+            *bounds,
+            "activations of the vision encoder are not part of the peak: at most "
+            f"{format_gib(image)} for each image of a step",
+        )
+    return bounds
 
 
 def _ranks(setting: Setting) -> tuple[int, int]:

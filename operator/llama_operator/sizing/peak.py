@@ -6,6 +6,7 @@ from typing import Final
 
 from llama_operator.catalog.engine_memory import EngineMemory
 from llama_operator.sizing.models.model import FeedForward, ModelShape
+from llama_operator.sizing.models.tensors import Part
 from llama_operator.units import GIB, ceil_to
 
 VOCABULARY_MULTIPLE: Final = 64
@@ -17,6 +18,8 @@ SAMPLER_BYTES: Final = 0.04 * GIB
 GATED_MATRICES: Final = 3
 """Gate, up and their product are alive at once in a gated feed-forward layer."""
 UNGATED_MATRICES: Final = 2
+POSITIONS: Final = "position_embedding"
+"""First letters of the table of positions of a vision encoder, whose rows are patches."""
 EARLY_STAGE_COPIES: Final = 2
 """Hidden states that a stage without lm_head holds for the next one."""
 
@@ -91,6 +94,32 @@ def vision_bound_bytes(*, images: int, patches: int, width: int, dtype_bytes: in
         dtype_bytes: bytes of the compute dtype.
     """
     return images * patches * width * dtype_bytes * 2
+
+
+@lru_cache(maxsize=1024)
+def image_bound_bytes(model: ModelShape, dtype_bytes: int) -> int | None:
+    """Upper bound of what one image takes in the vision encoder of a model.
+
+    Patches are the rows of the table of positions, the width is that of the widest matrix.
+
+    Args:
+        model: its vision tensors.
+        dtype_bytes: bytes of the compute dtype.
+
+    Returns:
+        Bytes; 0 without a vision encoder, None when positions are rotary, so that no tensor tells
+        the largest image.
+    """
+    if not model.vision:
+        return 0
+    tensors = [tensor for tensor in model.vision if tensor.part is Part.VISION]
+    patches = max(
+        (tensor.shape[-2] for tensor in tensors if tensor.name.startswith(POSITIONS)), default=0
+    )
+    width = max((tensor.out_features for tensor in tensors if tensor.linear), default=0)
+    if not patches or not width:
+        return None
+    return vision_bound_bytes(images=1, patches=patches, width=width, dtype_bytes=dtype_bytes)
 
 
 @lru_cache(maxsize=4096)

@@ -1,10 +1,18 @@
 """Activation peaks in bytes, worked out by hand from the formulas."""
 
+from dataclasses import replace
+
 import pytest
 
 from llama_operator.catalog.engine_memory import EngineMemory, engine_memory
 from llama_operator.sizing.models.model import FeedForward, ModelShape
-from llama_operator.sizing.peak import Step, activation_bytes, vision_bound_bytes
+from llama_operator.sizing.models.tensors import Part, Tensor
+from llama_operator.sizing.peak import (
+    Step,
+    activation_bytes,
+    image_bound_bytes,
+    vision_bound_bytes,
+)
 from llama_operator.units import GIB
 from unit.sizing.budget.shapes import (
     DEEPSEEK_V2_LITE,
@@ -105,3 +113,24 @@ def test_a_layer_may_have_a_dense_part_beside_experts() -> None:
 def test_the_vision_bound_counts_images_and_not_sequences() -> None:
     # 4 images of 4,096 patches x 4,304 x 2 bytes x 2
     assert vision_bound_bytes(images=4, patches=4096, width=4304) == 282_066_944
+
+
+def test_the_largest_image_is_as_many_patches_as_there_are_positions() -> None:
+    # 4,096 positions x 4,304 x 2 bytes x 2
+    seen = replace(
+        LLAMA_8B,
+        vision=(
+            Tensor("position_embedding", Part.VISION, (4096, 1152)),
+            Tensor("fc1", Part.VISION, (4304, 1152), linear=True),
+            Tensor("mlp", Part.PROJECTOR, (9999, 1152), linear=True),
+        ),
+    )
+    assert image_bound_bytes(seen, 2) == 70_516_736
+
+
+def test_rotary_positions_bound_no_image() -> None:
+    rotary = replace(
+        LLAMA_8B, vision=(Tensor("gate_proj", Part.VISION, (4096, 1024), linear=True),)
+    )
+    assert image_bound_bytes(rotary, 2) is None
+    assert image_bound_bytes(LLAMA_8B, 2) == 0
