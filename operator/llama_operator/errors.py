@@ -7,6 +7,7 @@
     ├── CatalogError           a table row cannot be read
     ├── InputError             a file or argument given to the command line is wrong
     ├── SizingError            the memory model has no rule for it
+    │   ├── ConfigError                   a config.json cannot be read as a model
     │   ├── UnsupportedSchemeError        no bytes are known for the quantization scheme
     │   └── UnsupportedArchitectureError  no formulas are known for the kind of model
     └── RenderError            a template made something that its API model refuses: a bug
@@ -80,6 +81,22 @@ class SizingError(LlamaOperatorError):
     """The memory model has no rule for what is asked; names what is supported."""
 
     reason = "UnsupportedFormat"
+
+
+class ConfigError(SizingError):
+    """A `config.json` does not describe a model that the formulas know.
+
+    Args:
+        key: path of the key, e.g. `text_config.hidden_size`.
+        message: what is wrong and what is allowed.
+    """
+
+    reason = "ModelNotServable"
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(f"config.json: {key}: {message}")
+        self.key = key
+        self.message = message
 
 
 class UnsupportedSchemeError(SizingError):

@@ -14,7 +14,8 @@ SCHEMES = (
     "none fp8 fp8-online fp8-dynamic fp8-block fbgemm-fp8 int8-w8a8 awq-int4-g128 gptq-int4-g128 "
     "gptq-w4a16 bnb-nf4 bnb-nf4-dq bnb-int8 mlx-4bit-g64 mlx-8bit-g64 mxfp4 nvfp4 "
     "F16 BF16 Q8_0 Q6_K Q6_K_L Q5_K_M Q5_K_S Q5_K_L Q4_K_M Q4_K_S Q4_K_L Q3_K_L Q3_K_M Q3_K_S "
-    "Q3_K_XL Q2_K Q2_K_L Q5_1 Q5_0 Q4_1 Q4_0 IQ4_XS IQ3_M IQ3_XS IQ2_M"
+    "Q3_K_XL Q2_K Q2_K_L Q5_1 Q5_0 Q4_1 Q4_0 IQ4_XS IQ3_M IQ3_XS IQ2_M "
+    "F32 Q5_K Q4_K Q3_K Q2_K_S IQ4_NL IQ3_S IQ3_XXS IQ2_S IQ2_XS IQ2_XXS IQ1_M IQ1_S MXFP4_MOE"
 )
 
 

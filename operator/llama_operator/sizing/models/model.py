@@ -28,10 +28,13 @@ class LatentCache:
     """One latent vector of every token, on every rank whole.
 
     Attributes:
-        elements: `kv_lora_rank + qk_rope_head_dim`.
+        elements: `kv_lora_rank + qk_rope_head_dim`; of compressed attention, those of an entry over
+            the tokens that it stands for.
+        window: tokens that a request keeps at most, 0 for all of them.
     """
 
     elements: int
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)

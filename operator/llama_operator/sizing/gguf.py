@@ -1,0 +1,321 @@
+"""Bytes of GGUF files, and where llama.cpp keeps them: on GPUs, by layer, or on the host."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from math import prod
+from typing import Final, NamedTuple
+
+from llama_operator.catalog.gguf_tables import GgufRule, gguf_mixes, gguf_types
+from llama_operator.errors import SizingError, UnsupportedSchemeError
+from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape
+from llama_operator.sizing.models.tensors import Part, Split, Tensor
+
+FLOAT32_BYTES: Final = 4
+_LARGE_SHARED_VALUES: Final = 80
+"""Layers of a 70B, whose `attn_v` llama.cpp stores with more bits."""
+_MIXTRAL_EXPERTS: Final = 8
+_UNQUANTIZED: Final = frozenset({"F32", "F16", "BF16"})
+_NAMES: Final[Mapping[str, str]] = {
+    "q_proj": "attn_q",
+    "k_proj": "attn_k",
+    "v_proj": "attn_v",
+    "qkv_proj": "attn_v",
+    "query_key_value": "attn_v",
+    "o_proj": "attn_output",
+    "dense": "attn_output",
+    "gate_proj": "ffn_gate",
+    "w1": "ffn_gate",
+    "up_proj": "ffn_up",
+    "gate_up_proj": "ffn_up",
+    "fc1": "ffn_up",
+    "w3": "ffn_up",
+    "down_proj": "ffn_down",
+    "fc2": "ffn_down",
+    "w2": "ffn_down",
+}
+"""llama.cpp's names of tensors by those of Hugging Face; a fused qkv counts as `attn_v`."""
+_ATTENTION_NAMES: Final = frozenset({"attn_q", "attn_k", "attn_v", "attn_output"})
+
+
+class GgufParts(NamedTuple):
+    """Bytes of a GGUF file by where llama.cpp puts them.
+
+    Attributes:
+        token_embd: the input matrix, always in host memory.
+        layers: of each decoder layer.
+        output: the output matrix with the final norm; the input matrix again where it is tied.
+        tied: `output` is no further part of the file.
+    """
+
+    token_embd: int
+    layers: tuple[int, ...]
+    output: int
+    tied: bool
+
+
+class _Facts(NamedTuple):
+    """What rules of mixes ask of a model."""
+
+    layers: int
+    query_heads_per_kv_head: int
+    experts: int
+    imatrix: bool
+
+
+def gguf_bytes(model: ModelShape, file_type: str, *, imatrix: bool = True) -> int:
+    """Bytes of all tensors of a GGUF file, without its metadata (about 8 MB of vocabulary).
+
+    Memory model, section 3; exact for Llama. Vision towers are published as a file of their own
+    and MTP layers are left out.
+
+    Args:
+        model: the model.
+        file_type: name of a mix, such as Q4_K_M; case does not matter.
+        imatrix: whether the file was made with an importance matrix, as most are.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+    """
+    parts = gguf_parts(model, file_type, imatrix=imatrix)
+    untied = 0 if parts.tied else parts.token_embd
+    return sum(parts.layers) + parts.output + untied
+
+
+def gguf_gpu_bytes(
+    model: ModelShape, file_type: str, *, gpu_layers: int | None = None, imatrix: bool = True
+) -> int:
+    """Bytes of the file that llama.cpp copies to GPUs.
+
+    The input matrix stays in host memory; a tied one is copied as well, as the output matrix.
+    Layers go from the last to the first, the output before all of them. Source: llama.cpp,
+    src/llama-model.cpp, `i_gpu_start = max(n_layer + 1 - n_gpu_layers, 0)`.
+
+    Args:
+        model: the model.
+        file_type: name of a mix.
+        gpu_layers: `--n-gpu-layers`; None for all.
+        imatrix: whether the file was made with an importance matrix.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+    """
+    return sum(_offloaded(gguf_parts(model, file_type, imatrix=imatrix), gpu_layers))
+
+
+def gguf_host_bytes(
+    model: ModelShape, file_type: str, *, gpu_layers: int | None = None, imatrix: bool = True
+) -> int:
+    """Bytes of the file that llama.cpp leaves in host memory: the input matrix, and other layers.
+
+    Args:
+        model: the model.
+        file_type: name of a mix.
+        gpu_layers: `--n-gpu-layers`; None for all, 0 for a server without GPU.
+        imatrix: whether the file was made with an importance matrix.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+    """
+    parts = gguf_parts(model, file_type, imatrix=imatrix)
+    slots = (*parts.layers, parts.output)
+    left = sum(slots) - sum(_offloaded(parts, gpu_layers))
+    if parts.tied and gpu_layers == 0:
+        left -= parts.token_embd
+    return parts.token_embd + left
+
+
+def gguf_gpu_split_bytes(
+    model: ModelShape,
+    file_type: str,
+    shares: Sequence[int],
+    *,
+    gpu_layers: int | None = None,
+    imatrix: bool = True,
+) -> tuple[int, ...]:
+    """Bytes on each of several GPUs with `--split-mode layer`.
+
+    Slots are the offloaded layers and the output; a slot at fraction x of them goes to the first
+    GPU whose cumulative share is above x. Source: llama.cpp, src/llama-model.cpp,
+    `get_layer_buft_list`.
+
+    Args:
+        model: the model.
+        file_type: name of a mix.
+        shares: `--tensor-split`, one for each GPU; what counts are their ratios.
+        gpu_layers: `--n-gpu-layers`; None for all.
+        imatrix: whether the file was made with an importance matrix.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+        SizingError: shares are negative or nothing.
+    """
+    if min(shares, default=0) < 0 or not sum(shares):
+        msg = f"shares of GPUs are {', '.join(map(str, shares)) or 'none'}; one must be above 0"
+        raise SizingError(msg)
+    slots = _offloaded(gguf_parts(model, file_type, imatrix=imatrix), gpu_layers)
+    bounds = tuple(accumulate(shares))
+    sizes = [0] * len(shares)
+    for position, size in enumerate(slots):
+        gpu = next(
+            index
+            for index, bound in enumerate(bounds)
+            if bound * len(slots) > position * bounds[-1]
+        )
+        sizes[gpu] += size
+    return tuple(sizes)
+
+
+@lru_cache(maxsize=1024)
+def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> GgufParts:
+    """Bytes of the input matrix, of each layer and of the output.
+
+    Args:
+        model: the model.
+        file_type: name of a mix; case does not matter.
+        imatrix: whether the file was made with an importance matrix.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+    """
+    rules = _rules(file_type)
+    facts = _facts(model, imatrix=imatrix)
+    sizes: dict[tuple[int, tuple[str, ...]], int] = {}
+    layers = []
+    for index, layer in enumerate(model.layers):
+        types = tuple(
+            _type_of(_name(tensor), tensor, rules, facts, index) for tensor in layer.tensors
+        )
+        key = (id(layer), types)
+        if key not in sizes:
+            sizes[key] = sum(map(_stored_bytes, layer.tensors, types))
+        layers.append(sizes[key])
+    output_tensor = model.lm_head
+    embedding = sum(
+        _stored_bytes(
+            tensor,
+            _type_of("output" if model.tied else "token_embd", tensor, rules, facts, 0),
+        )
+        for tensor in model.embedding
+    )
+    output = _final_bytes(model) + (
+        embedding
+        if output_tensor is None
+        else _stored_bytes(output_tensor, _type_of("output", output_tensor, rules, facts, 0))
+    )
+    return GgufParts(embedding, tuple(layers), output, model.tied)
+
+
+def _rules(file_type: str) -> tuple[GgufRule, ...]:
+    mixes = gguf_mixes()
+    rules = mixes.get(file_type.upper())
+    if rules is None:
+        msg = f"GGUF file type {file_type[:80]!r} is not known; known are {', '.join(mixes)}"
+        raise UnsupportedSchemeError(msg)
+    return rules
+
+
+def _final_bytes(model: ModelShape) -> int:
+    return sum(FLOAT32_BYTES * tensor.elements for tensor in model.final)
+
+
+def _offloaded(parts: GgufParts, gpu_layers: int | None) -> tuple[int, ...]:
+    """Sizes of what goes to GPUs, in order: layers, then the output."""
+    slots = (*parts.layers, parts.output)
+    wanted = len(slots) if gpu_layers is None else min(gpu_layers, len(slots))
+    return slots[len(slots) - wanted :]
+
+
+def _facts(model: ModelShape, *, imatrix: bool) -> _Facts:
+    experts = max(
+        (layer.feed_forward.experts for layer in model.layers if layer.feed_forward), default=0
+    )
+    return _Facts(model.num_hidden_layers, _query_heads_per_kv_head(model), experts, imatrix)
+
+
+def _query_heads_per_kv_head(model: ModelShape) -> int:
+    """Of the first attention layer; latent attention has one KV head."""
+    for layer in model.layers:
+        if isinstance(layer.cache, LatentCache):
+            return model.attention_heads
+        if isinstance(layer.cache, HeadsCache):
+            return model.attention_heads // layer.cache.kv_heads
+    return 0
+
+
+def _name(tensor: Tensor) -> str:
+    """llama.cpp's name of a tensor of a layer; that of Hugging Face where no rule cares."""
+    name = _NAMES.get(tensor.name, tensor.name)
+    if (name in _ATTENTION_NAMES) != (tensor.part is Part.ATTENTION):
+        return tensor.name
+    return name
+
+
+def _type_of(
+    name: str, tensor: Tensor, rules: tuple[GgufRule, ...], facts: _Facts, index: int
+) -> str:
+    """The type that a tensor is stored in: F32 where it is none that is quantized."""
+    matrix = tensor.linear and tensor.part not in (Part.ROUTER, Part.NORM)
+    vocabulary = tensor.split is Split.VOCABULARY and len(tensor.shape) == 2
+    if len(tensor.shape) != 2 or not (matrix or vocabulary):
+        return "F32"
+    rule = next(rule for rule in rules if _matches(rule, name, tensor, facts, index))
+    chosen = _with_more_bits(rule, name, facts)
+    types = gguf_types()
+    while tensor.in_features % types[chosen].block_weights:
+        chosen = types[chosen].narrow_type
+    return chosen
+
+
+def _with_more_bits(rule: GgufRule, name: str, facts: _Facts) -> str:
+    """The type of a rule, or a larger one where KV heads are few and cost little.
+
+    Source: llama.cpp, src/llama-quant.cpp: `attn_v` of a 70B (80 layers) is never below Q5_K, keys
+    and values of models with 8 experts are Q8_0; types below three bits have their own rules.
+    """
+    of_rule = rule.type
+    own_rules = rule.file_type.startswith(("IQ1", "IQ2")) or rule.file_type in _UNQUANTIZED
+    if own_rules or name not in ("attn_k", "attn_v"):
+        return of_rule
+    if facts.experts == _MIXTRAL_EXPERTS:
+        return "Q8_0"
+    if name == "attn_v" and facts.layers == _LARGE_SHARED_VALUES and of_rule in ("Q3_K", "Q4_K"):
+        return "Q5_K"
+    return of_rule
+
+
+def _matches(rule: GgufRule, name: str, tensor: Tensor, facts: _Facts, index: int) -> bool:
+    return (
+        (rule.tensor in ("*", name) or (rule.tensor == "experts" and tensor.part is Part.EXPERTS))
+        and _CONDITIONS[rule.condition](facts)
+        and _LAYERS[rule.layers](index, facts.layers)
+    )
+
+
+def _more_bits(index: int, layers: int) -> bool:
+    return index < layers // 8 or index >= 7 * layers // 8 or (index - layers // 8) % 3 == 2
+
+
+_LAYERS: Final[Mapping[str, Callable[[int, int], bool]]] = {
+    "all": lambda _index, _layers: True,
+    "more": _more_bits,
+    "2": lambda index, _: index < 2,
+    "4": lambda index, _: index < 4,
+    "L/8": lambda index, layers: index < layers // 8,
+    "L/16": lambda index, layers: index < layers // 16,
+    "middle": lambda index, layers: layers // 8 <= index < 7 * layers // 8,
+}
+_CONDITIONS: Final[Mapping[str, Callable[[_Facts], bool]]] = {
+    "": lambda _: True,
+    "gqa>=4": lambda facts: facts.query_heads_per_kv_head >= 4,
+    "experts>=4": lambda facts: facts.experts >= 4,
+    "experts=8": lambda facts: facts.experts == _MIXTRAL_EXPERTS,
+    "imatrix": lambda facts: facts.imatrix,
+    "no-imatrix": lambda facts: not facts.imatrix,
+}
+
+
+def _stored_bytes(tensor: Tensor, type_name: str) -> int:
+    """Bytes of all `count` tensors: rows are whole blocks."""
+    stored = gguf_types()[type_name]
+    return tensor.count * prod(tensor.shape) // stored.block_weights * stored.block_bytes

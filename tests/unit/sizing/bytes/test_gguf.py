@@ -1,0 +1,153 @@
+import pytest
+
+from llama_operator.errors import SizingError, UnsupportedSchemeError
+from llama_operator.sizing.gguf import (
+    gguf_bytes,
+    gguf_gpu_bytes,
+    gguf_gpu_split_bytes,
+    gguf_host_bytes,
+    gguf_parts,
+)
+from llama_operator.units import GIB
+from unit.sizing.bytes.shapes import LLAMA_3B, LLAMA_8B, LLAMA_70B, llama
+
+# file type, bytes of all tensors, GB of the published file, GiB on GPUs with all layers offloaded
+CARD_70B = [
+    ("Q8_0", 74_967_187_456, 74.98, 68.78),
+    ("Q6_K_L", 58_389_200_896, 58.40, 53.34),
+    ("Q6_K", 57_880_281_088, 57.89, 53.10),
+    ("Q5_K_L", 50_590_416_896, 50.60, 46.08),
+    ("Q5_K_M", 49_941_954_560, 49.95, 45.84),
+    ("Q5_K_S", 48_649_584_640, 48.66, 44.64),
+    ("Q4_K_L", 43_292_327_936, 43.30, 39.28),
+    ("Q4_K_M", 42_512_531_456, 42.52, 39.04),
+    ("Q4_K_S", 40_339_357_696, 40.35, 37.02),
+    ("Q3_K_XL", 38_052_069_376, 38.06, 34.40),
+    ("IQ4_XS", 37_894_799_360, 37.90, 34.77),
+    ("Q3_K_L", 37_132_730_368, 37.14, 34.16),
+    ("Q3_K_M", 34_259_632_128, 34.27, 31.49),
+    ("IQ3_M", 31_929_171_968, 31.94, 29.32),
+    ("Q3_K_S", 30_904_188_928, 30.91, 28.36),
+    ("IQ3_XS", 29_299_867_648, 29.31, 26.87),
+    ("Q2_K_L", 27_393_294_336, 27.40, 24.47),
+    ("Q2_K", 26_367_246_336, 26.38, 24.24),
+    ("IQ2_M", 24_111_431_680, 24.12, 22.04),
+]
+
+
+@pytest.mark.parametrize(("file_type", "expected", "card_gb", "gpu_gib"), CARD_70B)
+def test_files_of_the_70b_have_exactly_these_bytes(
+    file_type: str, expected: int, card_gb: float, gpu_gib: float
+) -> None:
+    assert gguf_bytes(LLAMA_70B, file_type) == expected
+    assert gguf_gpu_bytes(LLAMA_70B, file_type) / GIB == pytest.approx(gpu_gib, abs=0.00501)
+    assert expected == pytest.approx(card_gb * 1e9, rel=0.0005)
+
+
+@pytest.mark.parametrize(
+    ("file_type", "gb"),
+    [
+        ("Q3_K_L", 4.31),
+        ("IQ4_XS", 4.44),
+        ("Q4_K_M", 4.91),
+        ("Q5_K_M", 5.73),
+        ("Q6_K", 6.59),
+        ("Q8_0", 8.53),
+    ],
+)
+def test_files_of_the_8b_have_these_sizes(file_type: str, gb: float) -> None:
+    assert gguf_bytes(LLAMA_8B, file_type) / 1e9 == pytest.approx(gb, abs=0.00501)
+
+
+def test_16_bit_files_keep_norms_in_32_bit() -> None:
+    # 8B: 65 norms of 4096 elements take two bytes more each
+    assert gguf_bytes(LLAMA_8B, "F16") == 16_060_522_496 + 65 * 4096 * 2
+    assert gguf_bytes(LLAMA_8B, "bf16") == gguf_bytes(LLAMA_8B, "F16")
+    assert gguf_bytes(LLAMA_8B, "F32") == 2 * 16_060_522_496
+
+
+def test_names_without_letter_are_the_medium_mixes() -> None:
+    for name in ("Q3_K", "Q4_K", "Q5_K"):
+        assert gguf_bytes(LLAMA_70B, name) == gguf_bytes(LLAMA_70B, f"{name}_M")
+
+
+def test_tied_embeddings_are_stored_once_as_the_output_and_held_on_both_sides() -> None:
+    matrix = 128_256 * 3072 // 256 * 210  # Q6_K
+    parts = gguf_parts(LLAMA_3B, "Q4_K_M")
+    norm = 3072 * 4
+    assert parts.token_embd == matrix
+    assert parts.output == matrix + norm
+    assert gguf_bytes(LLAMA_3B, "Q4_K_M") == sum(parts.layers) + matrix + norm
+    assert gguf_gpu_bytes(LLAMA_3B, "Q4_K_M") == gguf_bytes(LLAMA_3B, "Q4_K_M")
+    assert gguf_host_bytes(LLAMA_3B, "Q4_K_M") == matrix
+    assert gguf_host_bytes(LLAMA_3B, "Q4_K_M", gpu_layers=0) == gguf_bytes(LLAMA_3B, "Q4_K_M")
+
+
+def test_layers_of_the_8b_differ_by_the_rule_for_more_bits() -> None:
+    # Q4_K layer: 218,103,808 weights / 256 * 144 and two norms of 4096 * 4 bytes. With more bits,
+    # attn_v (4096 x 1024) and ffn_down (14336 x 4096) are Q6_K: 62,914,560 / 256 * 66 more
+    parts = gguf_parts(LLAMA_8B, "Q4_K_M")
+    plain, more = 122_683_392 + 32_768, 122_683_392 + 32_768 + 16_220_160
+    # the first four, the last four, and of 4..27 every third from 6 on
+    chosen = {*range(4), *range(28, 32), *range(6, 28, 3)}
+    assert parts.layers == tuple(more if layer in chosen else plain for layer in range(32))
+
+
+@pytest.mark.parametrize(
+    ("gpu_layers", "on_gpu"),
+    [
+        pytest.param(0, 0, id="nothing is offloaded"),
+        pytest.param(1, 1, id="the output goes first"),
+        pytest.param(5, 5, id="then layers from the last"),
+        pytest.param(33, 33, id="everything"),
+        pytest.param(99, 33, id="more than there are"),
+        pytest.param(None, 33, id="all by default"),
+    ],
+)
+def test_layers_are_offloaded_from_the_back(gpu_layers: int | None, on_gpu: int) -> None:
+    parts = gguf_parts(LLAMA_8B, "Q4_K_M")
+    slots = (*parts.layers, parts.output)
+    expected = sum(slots[len(slots) - on_gpu :])
+    assert gguf_gpu_bytes(LLAMA_8B, "Q4_K_M", gpu_layers=gpu_layers) == expected
+    host = gguf_host_bytes(LLAMA_8B, "Q4_K_M", gpu_layers=gpu_layers)
+    assert host + expected == gguf_bytes(LLAMA_8B, "Q4_K_M")
+
+
+def test_layers_are_split_over_gpus_by_shares() -> None:
+    parts = gguf_parts(LLAMA_70B, "Q8_0")
+    first, second = gguf_gpu_split_bytes(LLAMA_70B, "Q8_0", (1, 1))
+    # 81 slots: those at a fraction below one half are 0..40
+    assert first == sum(parts.layers[:41])
+    assert second == sum(parts.layers[41:]) + parts.output
+    assert gguf_gpu_split_bytes(LLAMA_70B, "Q8_0", (0, 3))[0] == 0
+
+
+@pytest.mark.parametrize("shares", [(), (0, 0), (1, -1)])
+def test_shares_that_give_nothing_are_refused(shares: tuple[int, ...]) -> None:
+    with pytest.raises(SizingError, match="shares of GPUs"):
+        gguf_gpu_split_bytes(LLAMA_8B, "Q8_0", shares)
+
+
+def test_an_importance_matrix_changes_some_mixes() -> None:
+    # the first four of 32 layers store ffn_down, 14336 * 4096 weights: Q4_1 has 2 bytes in 32 more
+    down = 14336 * 4096
+    difference = gguf_bytes(LLAMA_8B, "Q4_0") - gguf_bytes(LLAMA_8B, "Q4_0", imatrix=False)
+    assert difference == 4 * down // 32 * 2
+    # and without a matrix IQ4_XS stores it as Q5_K: 40 bytes in 256 more
+    difference = gguf_bytes(LLAMA_8B, "IQ4_XS", imatrix=False) - gguf_bytes(LLAMA_8B, "IQ4_XS")
+    assert difference == 4 * down // 256 * 40
+
+
+def test_rows_that_blocks_do_not_divide_have_a_narrower_type() -> None:
+    # hidden 2880 is no multiple of 256 but of 32: one layer of q, k, v, o, gate, up, down and norms
+    model = llama(hidden=2880, intermediate=2560, layers=1, heads=8, kv_heads=8, vocab=256)
+    narrow = (1024 * 3 + 2 * 2560) * 2880  # inputs 2880: Q6_K becomes Q8_0
+    wide = 2880 * (1024 + 2560)  # inputs 1024 and 2560 stay Q6_K
+    layer = narrow // 32 * 34 + wide // 256 * 210 + 2 * 2880 * 4
+    assert gguf_parts(model, "Q6_K").layers == (layer,)
+    assert gguf_parts(model, "Q6_K").token_embd == 256 * 2880 // 32 * 34
+
+
+def test_unknown_file_types_are_refused_with_those_that_are_known() -> None:
+    with pytest.raises(UnsupportedSchemeError, match=r"'Q4_K_XXL' is not known.*Q4_K_M"):
+        gguf_bytes(LLAMA_8B, "Q4_K_XXL")
