@@ -41,7 +41,7 @@ verification: venv ## write docs/verification.md from the newest reports of test
 	PYTHONPATH=tools $(BIN)/python -m verification
 
 test-quick: venv ## the tests that need no control plane (under a minute)
-	$(BIN)/pytest -q -n auto tests/unit tests/golden
+	$(BIN)/pytest -q -n auto tests/unit tests/golden tests/hub
 
 check: venv ## static checks, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)

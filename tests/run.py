@@ -27,7 +27,7 @@ from verification.rights import Right  # noqa: E402
 from workstation.install import BASE, OPERATOR_USER, SERVICE_ACCOUNT  # noqa: E402
 
 GROUPS = {
-    "quick": ["-n", "auto", "tests/unit", "tests/golden", "-m", "not cluster"],
+    "quick": ["-n", "auto", "tests/unit", "tests/golden", "tests/hub", "-m", "not cluster"],
     "control plane": ["tests/controlplane"],
     "cluster": ["tests/api", "tests/chart", "tests/cluster"],
     # Most of their time is waiting, so three control planes share the cores.

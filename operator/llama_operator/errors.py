@@ -10,6 +10,17 @@
     │   ├── ConfigError                   a config.json cannot be read as a model
     │   ├── UnsupportedSchemeError        no bytes are known for the quantization scheme
     │   └── UnsupportedArchitectureError  no formulas are known for the kind of model
+    ├── HubError               a hub did not give the facts of a model
+    │   ├── RepositoryNotFoundError  there is no such repository, or it is private
+    │   ├── RevisionNotFoundError    the repository has no such branch, tag or commit
+    │   ├── FileNotFoundInRepositoryError  the repository has no such file
+    │   ├── GatedRepositoryError     its conditions must be accepted first
+    │   ├── HubAccessError           the hub refuses the token, or asks for one
+    │   ├── HubUnreachableError      no answer, or one that breaks off
+    │   │   └── HubTimeoutError          not within the time allowed
+    │   ├── HubTooLargeError         more bytes than facts can have
+    │   ├── HubContentError          an answer or file is not of its format
+    │   └── NotCachedError           offline, and the cache does not have it
     └── RenderError            a template made something that its API model refuses: a bug
 
 Capacity is no error: planning returns a `Refusal` with the reason and what would fit instead.
@@ -107,6 +118,72 @@ class UnsupportedArchitectureError(SizingError):
     """The formulas do not describe this kind of model."""
 
     reason = "ModelNotServable"
+
+
+class HubError(LlamaOperatorError):
+    """A hub did not give the facts of a model; the message says what to do."""
+
+    reason = "HubFailed"
+
+
+class RepositoryNotFoundError(HubError):
+    """There is no such repository, or it is private and the token may not read it."""
+
+    reason = "RepositoryNotFound"
+
+
+class RevisionNotFoundError(HubError):
+    """The repository has no such branch, tag or commit."""
+
+    reason = "RevisionNotFound"
+
+
+class FileNotFoundInRepositoryError(HubError):
+    """The repository has no such file at this commit."""
+
+    reason = "FileNotFound"
+
+
+class GatedRepositoryError(HubError):
+    """The files are given only to accounts that accepted the repository's conditions."""
+
+    reason = "RepositoryGated"
+
+
+class HubAccessError(HubError):
+    """The hub refuses the token, or asks for one."""
+
+    reason = "HubAccessDenied"
+
+
+class HubUnreachableError(HubError):
+    """The hub gives no answer, or one that breaks off; a retry may help."""
+
+    reason = "HubUnreachable"
+
+
+class HubTimeoutError(HubUnreachableError):
+    """The hub did not answer within the time allowed."""
+
+    reason = "HubTimeout"
+
+
+class HubTooLargeError(HubError):
+    """The hub sends more than the facts of a model can take."""
+
+    reason = "HubAnswerTooLarge"
+
+
+class HubContentError(HubError):
+    """An answer of the hub, or a file on it, is not of its format."""
+
+    reason = "HubAnswerInvalid"
+
+
+class NotCachedError(HubError):
+    """Offline, and the cache does not have what is asked for."""
+
+    reason = "NotCached"
 
 
 class RenderError(LlamaOperatorError):

@@ -1,0 +1,1 @@
+"""Model facts from Hugging Face and ModelScope: what a repository holds, without its weights."""

@@ -1,0 +1,62 @@
+"""JSON of strangers: bounded in size, depth and number of values before it is parsed."""
+
+import json
+from typing import Any, Final
+
+from llama_operator.errors import HubContentError, HubTooLargeError
+
+CONTAINERS_LIMIT: Final = 400_000
+"""Objects and lists in one text: an index of 400,000 tensors has less; 80 MB once parsed."""
+ITEMS_LIMIT: Final = 1_000_000
+DEPTH_LIMIT: Final = 64
+"""Nested objects and lists; a configuration has about six."""
+
+
+def read_object(
+    text: bytes, what: str, *, containers_limit: int = CONTAINERS_LIMIT
+) -> dict[str, Any]:
+    """The JSON object that a text holds.
+
+    Args:
+        text: UTF-8; its length is bounded by who read it.
+        what: names it in errors.
+        containers_limit: objects and lists that it may have, brackets in strings counted too.
+
+    Raises:
+        HubTooLargeError: more values than any such text needs, or deeper ones.
+        HubContentError: not JSON, or not an object.
+    """
+    containers = text.count(b"{") + text.count(b"[")
+    if containers > containers_limit or text.count(b",") > ITEMS_LIMIT:
+        msg = f"{what} has more than {containers_limit:,} objects and lists; nothing was read of it"
+        raise HubTooLargeError(msg)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise _too_deep(what) from None
+    except ValueError:
+        msg = f"{what} is not JSON: it starts with {text[:40]!r}"
+        raise HubContentError(msg) from None
+    if not isinstance(value, dict):
+        msg = f"{what} must be a JSON object, not a {type(value).__name__}"
+        raise HubContentError(msg)
+    _check_depth(value, what)
+    return value
+
+
+def _check_depth(value: dict[str, Any], what: str) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise _too_deep(what)
+
+
+def _too_deep(what: str) -> HubTooLargeError:
+    return HubTooLargeError(f"{what} nests more than {DEPTH_LIMIT} objects and lists")

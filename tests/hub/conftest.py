@@ -1,0 +1,69 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles.hub_server import Blob, HubServer, Repository
+from llama_operator.download.facts import ModelFacts
+from llama_operator.download.hub import model_facts
+from support.model_files import safetensors_start
+
+Ask = Callable[..., ModelFacts]
+
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+CONFIG = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32}
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    with HubServer().serve() as serving:
+        yield serving
+
+
+@pytest.fixture
+def llama(server: HubServer) -> Repository:
+    """Llama 3.1 8B in two shards: 8,030,261,248 parameters in BF16 are 16,060,522,496 bytes."""
+    made = server.repositories.setdefault(LLAMA, Repository())
+    made.add("config.json", CONFIG)
+    first = safetensors_start(
+        {"model.embed_tokens.weight": ("BF16", [128256, 4096], 1_050_673_152)}
+    )
+    second = safetensors_start({"all.others": ("BF16", [7_504_924_672], 15_009_849_344)})
+    made.add("model-00001-of-00002.safetensors", Blob(first, len(first) + 1_050_673_152))
+    made.add("model-00002-of-00002.safetensors", Blob(second, len(second) + 15_009_849_344))
+    made.add(
+        "model.safetensors.index.json",
+        {
+            "metadata": {"total_size": 16_060_522_496},
+            "weight_map": {
+                "model.embed_tokens.weight": "model-00001-of-00002.safetensors",
+                "all.others": "model-00002-of-00002.safetensors",
+            },
+        },
+    )
+    return made
+
+
+@pytest.fixture
+def ask(server: HubServer, tmp_path: Path) -> Ask:
+    """`model_facts` of a repository of the server, with a cache of this test."""
+
+    def asked(repository: str = LLAMA, **options: Any) -> ModelFacts:
+        defaults = {"endpoint": server.url, "cache_dir": tmp_path / "cache", "timeout_seconds": 20}
+        return model_facts(repository, **(defaults | options))
+
+    return asked
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "MODELSCOPE_DOMAIN",
+        "MODELSCOPE_API_TOKEN",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
