@@ -8,7 +8,7 @@ from rich.console import Console
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.cli.size_question import Subject, read_serving
-from llama_operator.cli.size_view import print_answer
+from llama_operator.cli.size_view import print_answer, scheme_text
 from llama_operator.errors import CatalogError, InputError, SizingError, SpecError
 from llama_operator.sizing.checkpoints import download_bytes
 from llama_operator.sizing.estimate import Estimate, estimate
@@ -51,7 +51,7 @@ def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -
     if arguments.plot is not None:
         from llama_operator.cli.size_plot import bars_of, draw
 
-        draw(arguments.plot, f"{subject.title}, {subject.scheme.name}", bars_of(answer))
+        draw(arguments.plot, f"{subject.title}, {scheme_text(subject.scheme)}", bars_of(answer))
     if arguments.output == "json":
         from llama_operator.cli.size import print_json
 

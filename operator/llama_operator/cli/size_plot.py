@@ -3,6 +3,7 @@
 matplotlib is an optional dependency, the extra `plot`, and is imported where something is drawn.
 """
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,10 @@ COLORS: Final = {
 HATCHES: Final = {".": "///"}
 LABEL_SHARE: Final = 0.04
 """Parts below this share of the axis have no figure inside."""
-LABEL_CELLS: Final = 30
+LABEL_CELLS: Final = 22
+"""Letters of a line below a bar."""
+DARK: Final = "WNGKRT"
+"""Letters of parts that white figures are read on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,10 @@ def bars_of(answer: "Answer") -> tuple[Bar, ...]:
         msg = f"--plot: there is nothing to draw: {found.message}"
         raise InputError(msg)
     groups = stage_groups(found)
+    asked = "asked: " if answer.nearest else ""
     bars = [
         Bar(
-            placement_text(setting) if len(groups) == 1 else name,
+            asked + (placement_text(setting) if len(groups) == 1 else name),
             stage_parts(setting, found, stage),
             setting.total_bytes,
         )
@@ -106,13 +111,12 @@ def draw(path: Path, title: str, bars: Sequence[Bar]) -> None:
 
 def _draw(axes: Any, title: str, bars: Sequence[Bar]) -> None:  # noqa: ANN401 - matplotlib's
     top = max(max(bar.total_bytes, sum(part.size_bytes for part in bar.parts)) for bar in bars)
-    named: dict[str, str] = {}
+    named: set[str] = set()
     for position, bar in enumerate(bars):
         bottom = 0.0
         for part in bar.parts:
             size = part.size_bytes / GIB
-            new = part.letter not in named
-            named.setdefault(part.letter, part.name)
+            name, _, note = part.name.partition(", ")
             axes.bar(
                 position,
                 size,
@@ -122,17 +126,18 @@ def _draw(axes: Any, title: str, bars: Sequence[Bar]) -> None:  # noqa: ANN401 -
                 edgecolor="white",
                 linewidth=0.6,
                 hatch=HATCHES.get(part.letter),
-                label=named[part.letter] if new else None,
+                label=None if part.letter in named else name,
             )
+            named.add(part.letter)
             if part.size_bytes >= LABEL_SHARE * top:
                 axes.text(
                     position,
                     bottom + size / 2,
-                    f"{size:.1f}",
+                    f"{size:.1f}\n{note}".rstrip(),
                     ha="center",
                     va="center",
                     fontsize=8,
-                    color="black" if part.letter in ".OAL" else "white",
+                    color="white" if part.letter in DARK else "black",
                 )
             bottom += size
         if bar.total_bytes:
@@ -163,16 +168,22 @@ def _draw_card(axes: Any, position: int, size_gib: float, *, first: bool) -> Non
         linewidth=1.6,
         label="size of the GPU" if first else None,
     )
-    axes.text(
-        position, size_gib, f"{size_gib:.2f}", ha="center", va="bottom", fontsize=7, color="black"
+    axes.annotate(
+        f"{size_gib:.2f}",
+        (position + 0.42, size_gib),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=7,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
     )
 
 
 def _wrapped(label: str) -> str:
-    import textwrap
-
-    text = label.replace(" --", "\n--")
-    lines = [
-        part for line in text.split("\n") for part in textwrap.wrap(line, 18, break_on_hyphens=True)
-    ]
-    return "\n".join(lines)
+    lines = label.replace(" --", "\n--").replace(": ", ":\n").split("\n")
+    return "\n".join(
+        part
+        for line in lines
+        for part in textwrap.wrap(line, LABEL_CELLS, break_on_hyphens=False)
+    )

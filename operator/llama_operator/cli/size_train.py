@@ -17,6 +17,7 @@ from llama_operator.catalog.training_tables import (
 )
 from llama_operator.cli.memory_bar import BAR_CELLS, Part, memory_bar, memory_lines
 from llama_operator.cli.size_question import Subject
+from llama_operator.cli.size_view import scheme_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.errors import InputError, SizingError
 from llama_operator.sizing.models.model import ModelShape
@@ -191,8 +192,8 @@ def _print(
     console.print(f"[bold]{escape(subject.title)}[/bold]  fine-tuning: {method}")
     parameters = subject.shape.parameters()
     share = 100 * memory.trained_parameters / parameters
-    scheme = "16 bit" if setting.scheme.name == "none" else setting.scheme.name
-    print_wrapped(console, f"{parameters:,} parameters, {scheme}", label="model")
+    model = f"{parameters:,} parameters, {scheme_text(setting.scheme)}"
+    print_wrapped(console, model, label="model")
     trained = f"{memory.trained_parameters:,} parameters, {share:.4g} % of the model's"
     if setting.lora_rank:
         trained = f"rank {setting.lora_rank} on {setting.lora_targets}: {trained}"

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from llama_operator.catalog.rows import Scheme
 from llama_operator.cli.memory_bar import (
     BAR_CELLS,
     Part,
@@ -82,6 +83,11 @@ def changes_text(changes: Changes) -> str:
     return " ".join(f"{name} {value}".rstrip() for name, value in changes)
 
 
+def scheme_text(scheme: Scheme) -> str:
+    """A quantization for people: `16 bit` where there is none."""
+    return "16 bit" if scheme.name == "none" else scheme.name
+
+
 def placement_text(setting: Setting) -> str:
     """Number and product of the GPUs, e.g. `4 x NVIDIA-L4`."""
     return f"{setting.gpus} x {setting.product}" if setting.product else f"{setting.gpus} GPUs"
@@ -101,8 +107,7 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
     setting, found, subject = answer.setting, answer.estimate, answer.subject
     if found.message:
         yield "because", found.message
-    scheme = "16 bit" if setting.scheme.name == "none" else setting.scheme.name
-    yield "model", f"{subject.shape.parameters():,} parameters, {scheme}"
+    yield "model", f"{subject.shape.parameters():,} parameters, {scheme_text(setting.scheme)}"
     for bound in subject.shape.bounds:
         yield "bound", bound
     if subject.repository:

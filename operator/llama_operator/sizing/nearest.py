@@ -128,8 +128,8 @@ def nearest(
 
     Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, more GPUs,
     lighter quantization, larger GPU, and more stages where more GPUs of one node do not do; of each
-    kind the first that fits. Where a kind fits with a shorter context only, the longest of those
-    comes after all that fit without.
+    kind the first that fits. Where a kind fits with a shorter context only, the first of those whose
+    context is nearly the longest comes after all that fit without.
 
     Args:
         serving: what does not fit.
@@ -165,10 +165,15 @@ def nearest(
             return tuple(found)
     for kind in failed:
         shorter = (less for changes, changed in kind() for less in _shorter(changed, changes))
-        longest = max(_that_fit(shorter), key=lambda item: item.setting.max_model_len, default=None)
-        if longest is not None:
-            found.append(longest)
+        found += _nearly_longest(tuple(_that_fit(shorter)))
     return tuple(found[:NEAREST_LIMIT])
+
+
+def _nearly_longest(fitting: tuple[Nearest, ...]) -> tuple[Nearest, ...]:
+    """The first whose context is at least nine tenths of the longest; none of none."""
+    longest = max((item.setting.max_model_len for item in fitting), default=0)
+    near = (item for item in fitting if 10 * item.setting.max_model_len >= 9 * longest)
+    return tuple(item for item in [next(near, None)] if item is not None)
 
 
 def _that_fit(proposals: Iterator[Proposal]) -> Iterator[Nearest]:
