@@ -11,10 +11,10 @@ from llama_operator.errors import CatalogError
 
 ATTENTIONS: Final = ("heads", "gated-heads", "gemma4-heads", "latent", "compressed")
 BLOCKS: Final = ("pair", "single")
-MIXERS: Final = ("mamba", "delta-net")
+MIXERS: Final = ("mamba", "selective-scan", "delta-net")
 WINDOWS: Final = ("none", "all", "pattern", "upper", "chunk")
 NORM_SCOPES: Final = ("none", "head", "layer", "whole")
-DENSE_LAYERS: Final = ("none", "first", "step", "interleave", "both")
+DENSE_LAYERS: Final = ("none", "first", "step", "interleave", "period", "both")
 PREDICTIONS: Final = ("none", "deepseek", "qwen")
 ROPE_TABLES: Final = ("none", "one", "two")
 DEFAULT_LIMIT: Final = 2**40
@@ -83,8 +83,8 @@ class ExpertFamily:
         experts: keys of their number, the first that is there counts.
         experts_per_token: keys of how many a token passes.
         expert_width: key of the intermediate size of one expert.
-        dense_layers: which layers are dense: `none`, the `first` ones, by `step`, `interleave`d, or
-            `both` parts side by side in each.
+        dense_layers: which layers are dense: `none`, the `first` ones, by `step`, `interleave`d, by
+            `period` and offset, or `both` parts side by side in each.
         dense_width: key of the intermediate size of dense layers, empty when there are none.
         shared_count: key of the number of shared experts; empty for one.
         shared_width: key of the width of one of them; empty for no shared experts.

@@ -82,41 +82,51 @@ def layer_kinds(
         raise config.error(
             "num_hidden_layers", f"is {layers}, but {len(words)} layers are listed by kind"
         )
+    if family.blocks == "single":
+        parts = tuple(_BLOCKS[word][1] for word in words)
+    else:
+        parts = _feed_forwards(config, experts, layers)
     crossed = set(config.integers("cross_attention_layers", most=LAYERS_LIMIT) or ())
-    sparse = _sparse_layers(config, experts, layers)
     compressed = _compressions(config, family, layers)
     hashed = config.integer("num_hash_layers", least=0, most=LAYERS_LIMIT, default=0)
     shared = config.integer("num_kv_shared_layers", least=0, most=LAYERS_LIMIT, default=0)
-    window = config.optional_integer("sliding_window", least=0, most=POSITIONS_LIMIT)
-    chunk = config.optional_integer("attention_chunk_size", least=0, most=POSITIONS_LIMIT)
-    if family.blocks == "single" and not family.mixer:
-        raise config.error("model_type", "has no rule for layers without attention")
-
-    def kind(index: int) -> LayerKind:
-        mixer, feed_forward = _BLOCKS[words[index]]
-        if mixer == MIXER and not family.mixer:
-            raise config.error("layer_types", f"{words[index]!r} is not known for this model type")
-        if index in crossed:
-            mixer = CROSS
-        if family.blocks == "pair":
-            feed_forward = sparse[index]
-        elif feed_forward == EXPERTS and experts is None:
-            raise config.error("layer_types", "'moe' is not known for this model type")
-        if words[index] == _SLIDING and window is None:
-            raise config.error("sliding_window", "is missing; layer_types names sliding layers")
-        if words[index] == _CHUNKED and chunk is None:
-            raise config.error("attention_chunk_size", "is missing; there are chunked layers")
-        return LayerKind(
-            mixer,
-            feed_forward,
-            window=(window or 0) if words[index] == _SLIDING else 0,
-            chunk=(chunk or 0) if words[index] == _CHUNKED else 0,
-            compression=compressed[index],
-            hashed=index < hashed,
-            shares_cache=0 < layers - shared <= index if shared else False,
+    first_shared = layers - shared if 0 < shared < layers else layers
+    built: dict[tuple[str, str, bool, int, bool, bool], LayerKind] = {}
+    kinds = []
+    for index, facts in enumerate(zip(words, parts, strict=True)):
+        key = (
+            *facts,
+            index in crossed,
+            compressed[index],
+            index < hashed,
+            index >= first_shared,
         )
+        if key not in built:
+            built[key] = _kind(config, family, *key)
+        kinds.append(built[key])
+    return tuple(kinds)
 
-    return tuple(kind(index) for index in range(layers))
+
+def _kind(
+    config: Config,
+    family: ModelFamily,
+    word: str,
+    feed_forward: str,
+    crossed: bool,
+    compression: int,
+    hashed: bool,
+    shares_cache: bool,
+) -> LayerKind:
+    """One kind, with what its word needs of the configuration."""
+    mixer = CROSS if crossed else _BLOCKS[word][0]
+    if mixer == MIXER and not family.mixer:
+        raise config.error("layer_types", f"{word!r} is not known for this model type")
+    window = chunk = 0
+    if word == _SLIDING:
+        window = config.integer("sliding_window", least=0, most=POSITIONS_LIMIT)
+    if word == _CHUNKED:
+        chunk = config.integer("attention_chunk_size", least=0, most=POSITIONS_LIMIT)
+    return LayerKind(mixer, feed_forward, window, chunk, compression, hashed, shares_cache)
 
 
 def _words(config: Config) -> tuple[str, ...] | None:
@@ -166,6 +176,9 @@ def _hybrid_words(config: Config, family: ModelFamily, layers: int) -> tuple[str
     if indices is not None:
         attention = set(indices)
         return tuple("attention" if index in attention else "mamba" for index in range(layers))
+    if family.mixer == "selective-scan":
+        chosen = _periodic(config, "attn_layer", layers)
+        return tuple("attention" if index in chosen else "mamba" for index in range(layers))
     if family.mixer == "mamba":
         raise config.error("layers_block_type", "is missing; it tells which layers are attention")
     period = config.integer("full_attention_interval", most=LAYERS_LIMIT, default=4)
@@ -185,14 +198,15 @@ def _chunked_words(config: Config, layers: int, period: int) -> tuple[str, ...]:
     return tuple(_CHUNKED if (index + 1) % period else "full_attention" for index in range(layers))
 
 
-def _sparse_layers(config: Config, experts: ExpertFamily | None, layers: int) -> tuple[str, ...]:
+def _feed_forwards(config: Config, experts: ExpertFamily | None, layers: int) -> tuple[str, ...]:
     """Dense, experts or both, for each layer that has a feed-forward part."""
     if experts is None:
         return (DENSE,) * layers
     key = config.first_of(experts.experts)
     least = 0 if experts.optional else 1
     default = 0 if experts.optional else None
-    if not config.integer(key, least=least, most=EXPERTS_LIMIT, default=default):
+    number = config.integer(key, least=least, most=EXPERTS_LIMIT, default=default)
+    if not number:
         return (DENSE,) * layers
     if experts.dense_layers == "both":
         return (BOTH,) * layers
@@ -214,7 +228,16 @@ def _sparse_layers(config: Config, experts: ExpertFamily | None, layers: int) ->
         step = config.integer("interleave_moe_layer_step", most=LAYERS_LIMIT, default=1)
         chosen = set(range(step - 1, layers, step) if listed is None else listed)
         return tuple(EXPERTS if index in chosen else DENSE for index in range(layers))
+    if experts.dense_layers == "period":
+        periodic = _periodic(config, "expert_layer", layers) if number > 1 else range(0)
+        return tuple(EXPERTS if index in periodic else DENSE for index in range(layers))
     return (EXPERTS,) * layers
+
+
+def _periodic(config: Config, prefix: str, layers: int) -> range:
+    """Layers at `<prefix>_offset` and every `<prefix>_period` after it (Jamba)."""
+    period = config.integer(f"{prefix}_period", most=LAYERS_LIMIT)
+    return range(config.integer(f"{prefix}_offset", least=0, most=LAYERS_LIMIT), layers, period)
 
 
 def _compressions(config: Config, family: ModelFamily, layers: int) -> tuple[int, ...]:

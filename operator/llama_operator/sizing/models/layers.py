@@ -1,5 +1,7 @@
 """One decoder layer: mixer, feed-forward and norms together."""
 
+from typing import Final
+
 from llama_operator.catalog.model_families import ExpertFamily, ModelFamily
 from llama_operator.sizing.models.compressed import compressed_attention
 from llama_operator.sizing.models.config import Config
@@ -12,10 +14,17 @@ from llama_operator.sizing.models.latent import latent_attention
 from llama_operator.sizing.models.mamba import mamba
 from llama_operator.sizing.models.model import Cache, FeedForward, Layer
 from llama_operator.sizing.models.parts import norms, vector, whole
+from llama_operator.sizing.models.selective_scan import selective_scan
 from llama_operator.sizing.models.tensors import Part, Tensor
 
-_EXPERT_NORMS = 3
+_EXPERT_NORMS: Final = 3
 """Gemma 4: after the dense part, before and after the experts beside it."""
+_OTHERS: Final = {
+    "mamba": mamba,
+    "selective-scan": selective_scan,
+    "delta-net": gated_delta_net,
+}
+"""Mixers other than attention, by the column `mixer` of model_families.csv."""
 
 
 def layer(
@@ -52,7 +61,7 @@ def _mixer(
     if not kind.mixer:
         return (), None
     if kind.mixer == MIXER:
-        return mamba(config) if family.mixer == "mamba" else gated_delta_net(config)
+        return _OTHERS[family.mixer](config)
     if kind.mixer == ATTENTION and family.attention == "latent":
         return latent_attention(config)
     if kind.mixer == ATTENTION and family.attention == "compressed":

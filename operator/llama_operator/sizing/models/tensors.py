@@ -47,11 +47,13 @@ class Tensor:
         part: what it belongs to.
         shape: elements by dimension; `(out_features, in_features)` for a linear layer.
         split: how ranks share it.
-        count: equal tensors, such as one for each expert.
-        linear: whether it is a matrix that quantization may store otherwise.
+        count: equal tensors, such as one for each expert or each layer of a tower.
+        linear: whether it is a matrix that quantization may store otherwise; embeddings, routers
+            and towers are such matrices too, and schemes tell by the part what they leave.
         element_bytes: bytes of an element whatever the model's dtype; 0 for that dtype.
         merged: tensors of a layer with the same word here are one tensor in the engine; empty for
-            none. Equal experts of a layer are one tensor in any case.
+            none. Equal experts of a layer are one tensor in any case; of other parts, each of
+            `count` is one.
         heads: of `KV_HEADS`, how many the output features are.
     """
 

@@ -149,3 +149,10 @@ SMOLLM3: Final = {
     "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 4,
     "vocab_size": 128256, "max_position_embeddings": 65536,
 }  # fmt: skip
+JAMBA: Final = {
+    "model_type": "jamba", "hidden_size": 4096, "intermediate_size": 14336,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "vocab_size": 65536, "attn_layer_period": 8, "attn_layer_offset": 4, "expert_layer_period": 2,
+    "expert_layer_offset": 1, "num_experts": 16, "num_experts_per_tok": 2, "mamba_d_state": 16,
+    "mamba_d_conv": 4, "mamba_expand": 2, "mamba_dt_rank": 256, "max_position_embeddings": 262144,
+}  # fmt: skip

@@ -137,7 +137,7 @@ def without(config: Mapping[str, Any], key: str) -> dict[str, Any]:
         (
             {**LLAMA, "layer_types": ["sliding_attention"] * 32},
             "sliding_window",
-            "is missing; layer_types names sliding layers",
+            "is missing; a whole number from 0 to 10,000,000,000",
         ),
         (
             {**LLAMA, "layer_types": ["mamba"] * 32},
@@ -230,7 +230,7 @@ BASES = [
     *(config_of(name) for name in NAMES),
     configs.NEMOTRON_3_NANO, configs.GRANITE_4_H_SMALL, configs.BAMBA, configs.QWEN3_NEXT,
     configs.QWEN3_8_27B, configs.QWEN2_VL_7B, configs.QWEN2_5_VL_7B, configs.LLAMA_GUARD_4,
-    configs.GLM_4_5_AIR, configs.PHI_3_5_MINI,
+    configs.GLM_4_5_AIR, configs.PHI_3_5_MINI, configs.JAMBA,
 ]  # fmt: skip
 EXTRA_KEYS = (
     "model_type", "text_config", "vision_config", "audio_config", "head_dim", "sliding_window",

@@ -78,6 +78,7 @@ def test_caches_of_layers_follow_the_pattern(config: str, expected: str) -> None
         ),
         pytest.param(configs.BAMBA, "s" * 9 + "f" + "s" * 8 + "f" + "s" * 8 + "f" + "s" * 4,
                      id="Bamba, attention by indices"),
+        pytest.param(configs.JAMBA, "ssssfsss" * 4, id="Jamba, by period and offset"),
         pytest.param(configs.GRANITE_4_H_SMALL, "sssssf" + "sssssssssf" * 3 + "ssss",
                      id="Granite 4, layer_types"),
         pytest.param(configs.LLAMA_GUARD_4, "cccf" * 12, id="Llama 4, no_rope_layers"),
@@ -132,6 +133,8 @@ def test_windows_are_as_wide_as_the_key_says(name: str, window: int) -> None:
         pytest.param(configs.NEMOTRON_3_NANO, 0, StateCache(524_288, 18_432), id="Nemotron-H"),
         # 128 heads * 64 * 128; (8192 + 2 * 128) * 3
         pytest.param(configs.BAMBA, 0, StateCache(1_048_576, 25_344), id="Bamba"),
+        # 8192 * 16; 8192 * 3
+        pytest.param(configs.JAMBA, 0, StateCache(131_072, 24_576), id="Jamba"),
         # 32 * 128 * 128; (2 * 2048 + 4096) * 3
         pytest.param(configs.QWEN3_NEXT, 0, StateCache(524_288, 24_576), id="Qwen3-Next"),
         # nothing but its window
@@ -182,6 +185,8 @@ def kinds(model: ModelShape) -> str:
         pytest.param(configs.LLAMA_GUARD_4, "d" * 48, id="Llama 4 without layers of experts"),
         pytest.param(config_of("google--gemma-4-26B-A4B"), "b" * 30, id="Gemma 4, side by side"),
         pytest.param(config_of("google--gemma-2-2b-it"), "d" * 26, id="dense"),
+        pytest.param(configs.JAMBA, "de" * 16, id="Jamba"),
+        pytest.param({**configs.JAMBA, "num_experts": 1}, "d" * 32, id="Jamba with one expert"),
         pytest.param(configs.GRANITE_4_MICRO, "d" * 40, id="Granite 4 without experts"),
         pytest.param(configs.NEMOTRON_NANO_9B_V2,
                      "M-M-M-MM-M-M-M*-M-M-M*-M-M-M-M*-M-M-M-M*-M-MM-M-M-M-M-M-".translate(

@@ -68,6 +68,7 @@ SHAPES = [
         by_hand.GRANITE_4_H_SMALL,
     ),
     ("Granite-4.0-Micro", configs.GRANITE_4_MICRO, 3_402_836_480, by_hand.GRANITE_4_MICRO),
+    ("Jamba-v0.1", configs.JAMBA, 51_570_323_328, by_hand.JAMBA),
     ("Bamba-9B", configs.BAMBA, by_hand.BAMBA, by_hand.BAMBA),
     ("Qwen2-VL-7B", configs.QWEN2_VL_7B, 8_291_375_616, by_hand.QWEN2_VL_7B),
     ("Qwen2.5-VL-7B", configs.QWEN2_5_VL_7B, 8_292_166_656, by_hand.QWEN2_5_VL_7B),
