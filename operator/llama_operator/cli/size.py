@@ -13,7 +13,7 @@ from llama_operator.errors import InputError
 EXIT_FITS: Final = 0
 EXIT_BAD_INPUT: Final = 2
 EXIT_DOES_NOT_FIT: Final = 3
-_DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs, KV cache, and what fits.
+_DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs and KV cache.
 
 The model is one of the catalog, a config.json, or a repository, of which only the
 configuration is fetched. No cluster is asked and no weights are read. When it does not

@@ -77,9 +77,7 @@ def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
             if found.fits is False
             else ()
         )
-        download = download_bytes(
-            subject.shape, subject.scheme, dtype_bytes=min(2, setting.dtype_bytes)
-        )
+        download = subject.stored_bytes or download_bytes(subject.shape, subject.scheme)
     except SizingError as error:
         raise InputError(str(error)) from None
     return Answer(
@@ -110,6 +108,8 @@ def as_object(answer: Answer) -> dict[str, Any]:
         "model": subject.title,
         **({"repository": subject.repository} if subject.repository else {}),
         "parameters": subject.shape.parameters(),
+        **({"stored_bytes": subject.stored_bytes} if subject.stored_bytes else {}),
+        **({"note": subject.note} if subject.note else {}),
         **({"upper_bounds": list(subject.shape.bounds)} if subject.shape.bounds else {}),
         **setting_object(answer.serving, answer.setting),
         **estimate_object(answer.estimate),

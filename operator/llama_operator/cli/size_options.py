@@ -28,7 +28,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="PATH", help="a config.json, or a folder with one, instead"
     )
     parser.add_argument(
-        "--format", metavar="FORMAT", help="format of the catalog's model, e.g. awq (default: 16 bit)"
+        "--format",
+        metavar="FORMAT",
+        help="format of the catalog's model, e.g. awq (default: 16 bit)",
     )
     parser.add_argument(
         "--quantization",
@@ -99,7 +101,7 @@ def _add_placement(group: "argparse._ArgumentGroup") -> None:
         "--gpu-memory-utilization",
         type=share,
         metavar="SHARE",
-        help="share of a GPU that the engine may use, above 0 and at most 1 (default: the engine's)",
+        help="share of a GPU for the engine, above 0 and at most 1 (default: the engine's)",
     )
     group.add_argument(
         "--dtype", choices=("bf16", "fp16", "fp32"), help="compute dtype (default: the GPU's best)"

@@ -31,7 +31,7 @@ COLORS: Final = {
     "T": "#CC79A7",
     ".": "#E5E5E5",
 }
-"""Colours that people with any colour vision tell apart (Okabe and Ito 2008), by a part's letter."""
+"""By a part's letter; people with any colour vision tell them apart (Okabe and Ito 2008)."""
 HATCHES: Final = {".": "///"}
 LABEL_SHARE: Final = 0.04
 """Parts below this share of the axis have no figure inside."""
@@ -183,7 +183,5 @@ def _draw_card(axes: Any, position: int, size_gib: float, *, first: bool) -> Non
 def _wrapped(label: str) -> str:
     lines = label.replace(" --", "\n--").replace(": ", ":\n").split("\n")
     return "\n".join(
-        part
-        for line in lines
-        for part in textwrap.wrap(line, LABEL_CELLS, break_on_hyphens=False)
+        part for line in lines for part in textwrap.wrap(line, LABEL_CELLS, break_on_hyphens=False)
     )

@@ -12,6 +12,7 @@ from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
 from llama_operator.errors import InputError, SizingError, SpecError
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
+from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import engine_rules
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
@@ -21,7 +22,7 @@ from llama_operator.sizing.scheme_names import scheme_for
 from llama_operator.sizing.settings import MIG_MARK
 
 if TYPE_CHECKING:
-    from llama_operator.download.hub import HubName
+    from llama_operator.download.facts import HubName
 
 SIXTEEN_BIT: Final = "none"
 AT_LOAD: Final = ("fp8-online",)
@@ -44,6 +45,8 @@ class Subject:
         shape: its tensors.
         scheme: how its weights are stored.
         others: other quantizations, each with the options that choose it.
+        stored_bytes: weights as the repository holds them; None where that is not known.
+        note: how they differ from what is computed; empty where they do not.
     """
 
     title: str
@@ -51,6 +54,8 @@ class Subject:
     shape: ModelShape
     scheme: Scheme
     others: tuple[tuple[Changes, Scheme], ...]
+    stored_bytes: int | None = None
+    note: str = ""
 
 
 def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
@@ -106,6 +111,7 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
 
 def _of_repository(arguments: argparse.Namespace) -> Subject:
     # Imported here: no other way to name a model needs a network.
+    from llama_operator.download.compare import compare, stored_bytes
     from llama_operator.download.hub import find_token, model_facts
 
     hub: HubName = arguments.hub
@@ -113,16 +119,21 @@ def _of_repository(arguments: argparse.Namespace) -> Subject:
         arguments.model, hub=hub, revision=arguments.revision, token=find_token(hub)
     )
     if facts.config is None:
+        found = "only GGUF files" if facts.gguf else "no config.json"
         msg = (
-            f"MODEL {arguments.model!r} has no config.json"
-            + (" but GGUF files; name the repository that they were made from and " if facts.gguf else "; ")
-            + "give its configuration by --config, with --quantization"
+            f"MODEL {arguments.model!r} has {found}; give the configuration of the model that they "
+            "were made from by --config, with --quantization"
         )
         raise InputError(msg)
     config = dict(facts.config)
     if facts.quantization_config is not None and "quantization_config" not in config:
         config["quantization_config"] = facts.quantization_config
-    return _of_config(config, arguments.model, facts.repository, arguments)
+    subject = _of_config(config, arguments.model, facts.repository, arguments)
+    if arguments.quantization:
+        return subject
+    computed = checkpoint_bytes(subject.shape, subject.scheme)
+    note = compare(facts, computed) or ""
+    return replace(subject, stored_bytes=stored_bytes(facts), note=note)
 
 
 def _of_config(
@@ -245,9 +256,7 @@ def read_gpu(product: str, memory_mib: int | None, catalog: Catalog) -> Card:
     return Card(row, product, row.total_bytes)
 
 
-def read_serving(
-    arguments: argparse.Namespace, catalog: Catalog, subject: Subject
-) -> Serving:
+def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Serving:
     """How the model is to be served.
 
     Raises:
@@ -292,6 +301,4 @@ def read_serving(
 
 def on_card(serving: Serving, card: Card) -> Serving:
     """The same on a GPU."""
-    return replace(
-        serving, gpu=card.gpu, product=card.product, total_bytes=card.total_bytes
-    )
+    return replace(serving, gpu=card.gpu, product=card.product, total_bytes=card.total_bytes)

@@ -104,9 +104,7 @@ def training_setting(arguments: argparse.Namespace, method: str) -> TrainingSett
 def compare(arguments: argparse.Namespace, shape: ModelShape) -> tuple[Compared, ...]:
     """What was published for this model, beside what the same options make of it over all GPUs."""
     parameters = shape.parameters()
-    rows = {
-        row.method: row for row in read_published_training() if row.parameters == parameters
-    }
+    rows = {row.method: row for row in read_published_training() if row.parameters == parameters}
     found = []
     for method in METHODS:
         if method in rows:

@@ -112,6 +112,8 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
         yield "bound", bound
     if subject.repository:
         yield "repository", subject.repository
+    if subject.note:
+        yield "note", subject.note
     yield "engine", f"{setting.rules.engine} {answer.engine_version}".rstrip()
     if setting.total_bytes:
         yield "GPUs", _gpus(setting)
@@ -185,9 +187,7 @@ def _print_memory(console: Console, setting: Setting, found: Estimate) -> None:
     _print_short(console, setting, only)
 
 
-def _print_stages(
-    console: Console, setting: Setting, parts: dict[str, tuple[Part, ...]]
-) -> None:
+def _print_stages(console: Console, setting: Setting, parts: dict[str, tuple[Part, ...]]) -> None:
     names = max(map(len, parts))
     width = max(20, min(BAR_CELLS, console.width - names - 6))
     most = max(_sum(of_stage) for of_stage in parts.values())

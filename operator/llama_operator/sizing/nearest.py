@@ -128,8 +128,8 @@ def nearest(
 
     Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, more GPUs,
     lighter quantization, larger GPU, and more stages where more GPUs of one node do not do; of each
-    kind the first that fits. Where a kind fits with a shorter context only, the first of those whose
-    context is nearly the longest comes after all that fit without.
+    kind the first that fits. Where a kind fits with a shorter context only, the first of those
+    whose context is nearly the longest comes after all that fit without.
 
     Args:
         serving: what does not fit.
@@ -246,9 +246,7 @@ def _more_gpus(serving: Serving, setting: Setting) -> Iterator[Proposal]:
     yield from _more_stages(serving, setting)
 
 
-def _lighter(
-    serving: Serving, schemes: tuple[tuple[Changes, Scheme], ...]
-) -> Iterator[Proposal]:
+def _lighter(serving: Serving, schemes: tuple[tuple[Changes, Scheme], ...]) -> Iterator[Proposal]:
     """Quantizations with smaller checkpoints, the heaviest first."""
     own = checkpoint_bytes(serving.model, serving.scheme)
     sized = [
@@ -259,9 +257,7 @@ def _lighter(
             yield _with(serving, changes, scheme=scheme)
 
 
-def _larger_gpus(
-    serving: Serving, setting: Setting, gpus: tuple[Gpu, ...]
-) -> Iterator[Proposal]:
+def _larger_gpus(serving: Serving, setting: Setting, gpus: tuple[Gpu, ...]) -> Iterator[Proposal]:
     """GPUs of the same vendor with more memory, the smallest first."""
     vendor = setting.gpu.vendor if setting.gpu else ""
     for gpu in sorted(gpus, key=lambda gpu: (gpu.total_bytes, gpu.product)):
@@ -281,6 +277,4 @@ def _more_stages(serving: Serving, setting: Setting) -> Iterator[Proposal]:
                 ("--tensor-parallel-size", str(size)),
                 ("--pipeline-parallel-size", str(stages)),
             )
-            yield _with(
-                serving, changes, tensor_parallel_size=size, pipeline_parallel_size=stages
-            )
+            yield _with(serving, changes, tensor_parallel_size=size, pipeline_parallel_size=stages)

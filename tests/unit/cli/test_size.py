@@ -241,9 +241,7 @@ def test_a_gpu_that_the_catalog_does_not_know(capsys: pytest.CaptureFixture[str]
         pytest.param(
             "llama-3.1-instruct 8b --gpu RTX-1", "--gpu 'RTX-1' is not in the catalog", id="no GPU"
         ),
-        pytest.param(
-            "llama-3.1-instruct 8b --engine cublas", "--engine: ", id="no such engine"
-        ),
+        pytest.param("llama-3.1-instruct 8b --engine cublas", "--engine: ", id="no such engine"),
         pytest.param(
             "llama-3.1-instruct 8b --kv-cache-dtype int1", "--kv-cache-dtype", id="no such dtype"
         ),
@@ -260,9 +258,7 @@ def test_a_gpu_that_the_catalog_does_not_know(capsys: pytest.CaptureFixture[str]
             "--quantization: several only with --sweep",
             id="two quantizations",
         ),
-        pytest.param(
-            "llama-3.1-instruct 8b --config x", "exclude each other", id="two models"
-        ),
+        pytest.param("llama-3.1-instruct 8b --config x", "exclude each other", id="two models"),
         pytest.param("owner/name 8b", "a repository has no sizes", id="a repository's size"),
         pytest.param("--config nowhere.json", "cannot be read", id="no such file"),
         pytest.param(

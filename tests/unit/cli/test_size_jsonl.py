@@ -66,9 +66,7 @@ def test_the_example_of_the_memory_model() -> None:
     assert found == {**ANSWER, "kv_cache_bytes": pytest.approx(ANSWER["kv_cache_bytes"], abs=1)}
 
 
-def test_the_command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     lines = line() + b"no JSON\n" + line(id="b", quantization="made-up")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines)))
     assert main(["size", "--jsonl"]) == 0

@@ -30,9 +30,7 @@ def texts(path: Path) -> str:
     ("words", "status", "shown"),
     [
         pytest.param(FITS, 0, ["weights", "KV cache", "headroom", "79.25"], id="it fits"),
-        pytest.param(
-            DOES_NOT_FIT, 3, ["KV cache, 1 request", "max-model-len", "size of the GPU"], id="not"
-        ),
+        pytest.param(DOES_NOT_FIT, 3, ["1 request", "-max-model-len", "size of the GPU"], id="not"),
         pytest.param(STAGES, 0, ["stage 0", "stage 1"], id="two stages"),
         pytest.param(TRAINING, 0, ["adapters", "gradients", "activations"], id="fine-tuning"),
     ],
@@ -88,7 +86,7 @@ def test_a_folder_that_is_not_there_is_named(
 def test_what_cannot_be_divided_has_nothing_to_draw(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "llama-3.1-instruct 8b --gpu NVIDIA-L4 -tp 3 --plot".split()
+    words = ["llama-3.1-instruct", "8b", "--gpu", "NVIDIA-L4", "-tp", "3", "--plot"]
     assert main(["size", *words, str(tmp_path / "memory.svg")]) == 2
     assert "there is nothing to draw" in capsys.readouterr().err
 

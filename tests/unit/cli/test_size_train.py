@@ -80,9 +80,7 @@ def test_adapters_are_near_what_was_published(capsys: pytest.CaptureFixture[str]
     # One sequence of 512 tokens: the post says nothing of batches. Its rows for adapters are near
     # weights and adapters alone; that for all weights follows no formula.
     for size in ("8b", "70b", "405b"):
-        found = train(
-            f"llama-3.1-instruct {size} --train lora --sequence-length 512", capsys
-        )
+        found = train(f"llama-3.1-instruct {size} --train lora --sequence-length 512", capsys)
         _, lora, qlora = found["published"]
         assert abs(lora["error_percent"]) < 20
         assert abs(qlora["error_percent"]) < 20

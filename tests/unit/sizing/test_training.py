@@ -148,7 +148,9 @@ def test_every_expert_has_adapters() -> None:
 def test_a_model_without_the_matrices_is_refused() -> None:
     shape = model_shape(LLAMA_8B)
     layers = tuple(
-        replace(layer, tensors=tuple(t for t in layer.tensors if t.name not in ("q_proj", "v_proj")))
+        replace(
+            layer, tensors=tuple(t for t in layer.tensors if t.name not in ("q_proj", "v_proj"))
+        )
         for layer in shape.layers
     )
     with pytest.raises(SizingError, match="lora_targets 'q-v': the model has no such matrix"):
@@ -168,9 +170,7 @@ def test_qlora_holds_weights_in_4_bit_and_unpacks_one_matrix_at_a_time(
 
 
 def test_zero3_divides_all_but_activations_and_gathers_one_unit(llama_8b: ModelShape) -> None:
-    one, eight = (
-        training_memory(llama_8b, full(gpus=8, zero3=zero3)) for zero3 in (False, True)
-    )
+    one, eight = (training_memory(llama_8b, full(gpus=8, zero3=zero3)) for zero3 in (False, True))
     assert one == training_memory(llama_8b, full())
     assert eight.weights_bytes == 16_060_522_496 // 8
     assert eight.gradient_bytes == 16_060_522_496 // 8
@@ -243,7 +243,9 @@ def test_the_total_is_the_sum(llama_8b: ModelShape) -> None:
 def test_the_tables() -> None:
     assert next(iter(OPTIMIZERS)) == "adamw"
     assert OPTIMIZERS["adamw"] == Optimizer("adamw", 4, 2, 4, 0, False, OPTIMIZERS["adamw"].source)
-    published = {(row.parameters, row.method): row.published_gb for row in read_published_training()}
+    published = {
+        (row.parameters, row.method): row.published_gb for row in read_published_training()
+    }
     assert [published[PARAMETERS, method] for method in METHODS] == [60, 16, 6]
     assert [published[70_553_706_496, method] for method in METHODS] == [300, 160, 48]
     assert [published[405_853_388_800, method] for method in METHODS] == [3250, 950, 250]
