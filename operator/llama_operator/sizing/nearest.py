@@ -129,7 +129,8 @@ def nearest(
     Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, more GPUs,
     lighter quantization, larger GPU, and more stages where more GPUs of one node do not do; of each
     kind the first that fits. Where a kind fits with a shorter context only, the first of those
-    whose context is nearly the longest comes after all that fit without.
+    whose context is nearly the longest comes after all that fit without, if it is a tenth longer
+    than what fits without the change.
 
     Args:
         serving: what does not fit.
@@ -163,10 +164,17 @@ def nearest(
             failed.append(kind)
         if len(found) == NEAREST_LIMIT:
             return tuple(found)
+    longest = largest_context(setting)
     for kind in failed:
         shorter = (less for changes, changed in kind() for less in _shorter(changed, changes))
-        found += _nearly_longest(tuple(_that_fit(shorter)))
+        longer = (item for item in _that_fit(shorter) if _is_worth_it(item, longest))
+        found += _nearly_longest(tuple(longer))
     return tuple(found[:NEAREST_LIMIT])
+
+
+def _is_worth_it(item: Nearest, longest: int) -> bool:
+    """Whether a change holds a context that is a tenth longer than without it."""
+    return 10 * item.setting.max_model_len >= 11 * longest
 
 
 def _nearly_longest(fitting: tuple[Nearest, ...]) -> tuple[Nearest, ...]:
