@@ -7,7 +7,7 @@ SOURCES := operator tools tests
 CLUSTER := PYTHONPATH=tools $(BIN)/python tools/controlplane
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
+.PHONY: accuracy help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ check: venv ## static checks, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark
+	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark -p accuracy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/llama-operator crd --check
@@ -58,6 +58,9 @@ format: venv ## format and mend what the linter can
 
 bench: build ## the operator against a bare client (30 minutes); QUICK=1 for a small run, SCENARIOS="cost memory" for some
 	PYTHONPATH=operator:tools $(BIN)/python -m benchmark run $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)")
+
+accuracy: venv ## write docs/accuracy.md: the memory model against measured rows
+	PYTHONPATH=operator:tools $(BIN)/python -m accuracy
 
 bench-page: venv ## write docs/benchmarks.md from the newest results
 	PYTHONPATH=operator:tools $(BIN)/python -m benchmark page

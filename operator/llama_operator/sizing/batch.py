@@ -1,0 +1,234 @@
+"""Many settings, one row in and one row out: the fields of `size --jsonl`."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
+from llama_operator.catalog.rows import Gpu, Scheme
+from llama_operator.errors import (
+    LlamaOperatorError,
+    SizingError,
+    UnsupportedArchitectureError,
+    UnsupportedSchemeError,
+)
+from llama_operator.sizing.estimate import Estimate, estimate, stage_caches
+from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.models.shape import model_shape
+from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.settings import DTYPE_BYTES, MIG_MARK, Setting, complete_setting
+from llama_operator.sizing.support import Reason
+
+INVALID_INPUT: Final = "invalid-input"
+"""Reason of a row with a value that cannot be; `message` names the key and what is allowed."""
+COUNT_LIMIT: Final = 2**40
+"""Bound of whole numbers in a row, far above any GPU's bytes."""
+SIZE_LIMIT: Final = 2**14
+"""Bound of tensor and pipeline parallel sizes."""
+_MISTRAL_FORMAT: Final = "mistralai/"
+"""Owner of repositories in Mistral's own format, which no key of config.json tells."""
+
+
+class _Refused(Exception):
+    """A row without an estimate: its reason and a message."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def estimate_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The output fields of one input row; memory model, section 13.
+
+    What is null in the row has the engine version's default. A row that cannot be sized has
+    `reason`, and `message` in words. All bytes are whole numbers for one GPU.
+
+    Args:
+        row: fields `id`, `engine`, `engine_version`, `model`, `config`, `quantization`, `dtype`,
+            `kv_cache_dtype`, `gpu`, `tensor_parallel_size`, `pipeline_parallel_size`,
+            `gpu_memory_utilization`, `max_model_len`, `max_num_batched_tokens`, `max_num_seqs`,
+            `enforce_eager` and `available_kv_cache_bytes`; absent ones are null.
+
+    Returns:
+        `id` and what can be said; never raises for a row, whatever its values.
+    """
+    out: dict[str, Any] = {"id": row.get("id")} if isinstance(row, Mapping) else {"id": None}
+    try:
+        if not isinstance(row, Mapping):
+            raise _Refused(INVALID_INPUT, "a row must be an object")
+        setting = _setting(row)
+        available = _whole(row, "available_kv_cache_bytes", least=0)
+        if available is None:
+            out.update(_fields(setting, estimate(setting)))
+        else:
+            out["kv_cache_tokens"] = tokens_of(setting, available)
+    except _Refused as refused:
+        out.update(reason=str(refused.reason), message=str(refused))
+    except UnsupportedArchitectureError as error:
+        out.update(reason=str(Reason.UNSUPPORTED_MODEL), message=str(error))
+    except UnsupportedSchemeError as error:
+        out.update(reason=str(Reason.UNSUPPORTED_QUANTIZATION), message=str(error))
+    except LlamaOperatorError as error:
+        out.update(reason=INVALID_INPUT, message=str(error))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        out.update(reason=INVALID_INPUT, message=f"the row cannot be sized: {error}")
+    return out
+
+
+def tokens_of(setting: Setting, pool_bytes: int) -> int:
+    """Tokens that the engine prints for so many bytes of KV cache on each GPU."""
+    return min(
+        cache.tokens(pool_bytes, setting.max_model_len, setting.max_num_batched_tokens)
+        for cache in stage_caches(setting)
+    )
+
+
+def _fields(setting: Setting, found: Estimate) -> dict[str, Any]:
+    out: dict[str, Any] = {"checkpoint_bytes": found.checkpoint_bytes}
+    if found.stages:
+        first = found.stages[0]
+        out |= {
+            "weights_bytes": first.weights_bytes,
+            "weights_bytes_per_stage": [stage.weights_bytes for stage in found.stages],
+            "activation_bytes": first.activation_bytes,
+            "activation_bytes_per_stage": [stage.activation_bytes for stage in found.stages],
+            "non_torch_bytes": first.non_torch_bytes,
+        }
+        if setting.rules.memory.captures_graphs:
+            out["cuda_graph_bytes"] = first.cuda_graph_bytes
+        if first.kv_cache_bytes is not None:
+            out["kv_cache_bytes"] = first.kv_cache_bytes
+            out["kv_cache_tokens"] = found.kv_cache_tokens
+        if found.max_concurrency is not None:
+            out["max_concurrency"] = round(found.max_concurrency, 4)
+    if found.fits is not None:
+        out["fits"] = found.fits
+    if found.reason is not None:
+        out |= {"reason": str(found.reason), "message": found.message}
+    return out
+
+
+def _setting(row: Mapping[str, Any]) -> Setting:
+    model = _model(row)
+    scheme = _scheme(row)
+    gpu, product, total = _gpu(row)
+    dtype = _text(row, "dtype")
+    if dtype is not None and dtype not in DTYPE_BYTES:
+        raise _Refused(INVALID_INPUT, f"dtype is {dtype!r}; allowed are {', '.join(DTYPE_BYTES)}")
+    utilization = _share(row, "gpu_memory_utilization")
+    eager = row.get("enforce_eager")
+    if eager not in (None, True, False):
+        raise _Refused(INVALID_INPUT, f"enforce_eager is {eager!r}; allowed are true and false")
+    try:
+        return complete_setting(
+            model,
+            scheme,
+            engine=_text(row, "engine") or "vllm",
+            engine_version=_text(row, "engine_version"),
+            gpu=gpu,
+            product=product,
+            total_bytes=total,
+            tensor_parallel_size=_whole(row, "tensor_parallel_size", most=SIZE_LIMIT) or 1,
+            pipeline_parallel_size=_whole(row, "pipeline_parallel_size", most=SIZE_LIMIT) or 1,
+            utilization=utilization,
+            max_model_len=_whole(row, "max_model_len"),
+            max_num_batched_tokens=_whole(row, "max_num_batched_tokens"),
+            max_num_seqs=_whole(row, "max_num_seqs"),
+            enforce_eager=eager,
+            dtype=dtype,
+            kv_cache_dtype=_text(row, "kv_cache_dtype") or "auto",
+        )
+    except SizingError as error:
+        raise _Refused(INVALID_INPUT, str(error)) from None
+
+
+def _model(row: Mapping[str, Any]) -> ModelShape:
+    config = row.get("config")
+    if not isinstance(config, Mapping):
+        raise _Refused(Reason.UNSUPPORTED_MODEL, "config must be the object of a config.json")
+    name = row.get("model")
+    name = name if isinstance(name, str) else ""
+    found = _shape(json.dumps(config), name, name.startswith(_MISTRAL_FORMAT))
+    if isinstance(found, str):
+        raise _Refused(Reason.UNSUPPORTED_MODEL, found)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _shape(config: str, name: str, mistral_format: bool) -> ModelShape | str:
+    """The shape of a configuration, or why it has none; one object for equal configurations."""
+    try:
+        return model_shape(json.loads(config), name=name, mistral_format=mistral_format)
+    except LlamaOperatorError as error:
+        return str(error)
+
+
+def _scheme(row: Mapping[str, Any]) -> Scheme:
+    name = _text(row, "quantization")
+    if not name:
+        raise _Refused(Reason.UNSUPPORTED_QUANTIZATION, "quantization must name a scheme")
+    try:
+        return scheme_for(name)
+    except LlamaOperatorError as error:
+        raise _Refused(Reason.UNSUPPORTED_QUANTIZATION, str(error)) from None
+
+
+def _gpu(row: Mapping[str, Any]) -> tuple[Gpu | None, str, int]:
+    gpu = row.get("gpu")
+    if gpu is None:
+        return None, "", 0
+    if not isinstance(gpu, Mapping):
+        raise _Refused(INVALID_INPUT, "gpu must be an object with product and memory_mib, or null")
+    return _visible(_text(gpu, "product") or "", _whole(gpu, "memory_mib") or 0)
+
+
+@lru_cache(maxsize=1024)
+def _visible(product: str, memory_mib: int) -> tuple[Gpu | None, str, int]:
+    """The row of a product, its label, and what a process sees of it; memory model, section 10.
+
+    The node's label is preferred over the table. A MIG slice has its own memory and the compute
+    capability of its parent.
+    """
+    catalog = Catalog.load()
+    known = catalog.gpu(product) if product else None
+    if known is not None:
+        return known, product, visible_bytes(known, memory_mib) if memory_mib else known.total_bytes
+    if not memory_mib:
+        return None, product, 0
+    parent = catalog.gpu(product.split(MIG_MARK)[0]) if MIG_MARK in product else None
+    capability = parent.compute_capability if parent else None
+    unknown = unknown_gpu(product, memory_mib, capability)
+    return unknown, product, unknown.total_bytes
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise _Refused(INVALID_INPUT, f"{key} is {value!r}; it must be a text or null")
+
+
+def _whole(
+    row: Mapping[str, Any], key: str, *, least: int = 1, most: int = COUNT_LIMIT
+) -> int | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise _Refused(
+            INVALID_INPUT, f"{key} is {value!r}; it must be a whole number from {least} to {most}"
+        )
+    return value
+
+
+def _share(row: Mapping[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise _Refused(INVALID_INPUT, f"{key} is {value!r}; it must be above 0 and at most 1")
+    return float(value)

@@ -1,0 +1,386 @@
+"""Where every byte of one setting goes, and whether the engine would start with it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llama_operator.sizing.cache import StageCache, element_size, stage_cache
+from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.engine_budget import (
+    OUTSIDE_HEADROOM_BYTES,
+    Budgeting,
+    Taken,
+    budget_bytes,
+    pool_bytes,
+    share_bytes,
+)
+from llama_operator.sizing.gguf import gguf_gpu_bytes, gguf_gpu_split_bytes
+from llama_operator.sizing.outside import compute_buffer_bytes, cuda_graph_bytes, non_torch_bytes
+from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
+from llama_operator.sizing.rank_weights import rank_weights_bytes
+from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.stages import stage_sizes
+from llama_operator.sizing.support import Reason, obstacle
+from llama_operator.units import ceil_to, format_gib
+
+VLLM: Final = "vLLM"
+FUSED_EXPERTS: Final = "mxfp4"
+"""Family of schemes whose experts compute in the stored format."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """Bytes on one rank of a pipeline stage.
+
+    Attributes:
+        layers: decoder layers of the stage.
+        weights_bytes: as the engine logs them.
+        activation_bytes: profiled peak above the weights; llama.cpp's compute buffer.
+        non_torch_bytes: outside the tensor allocator.
+        cuda_graph_bytes: 0 when they are off, or not known of the engine.
+        room_bytes: what is left for the KV cache; None without a GPU; may be negative.
+        kv_cache_bytes: the pool that the engine makes of it; llama.cpp's is that of the context.
+        kv_cache_tokens: number that the engine prints for this stage.
+        request_bytes: of one request of the whole context.
+    """
+
+    layers: int
+    weights_bytes: int
+    activation_bytes: int
+    non_torch_bytes: int
+    cuda_graph_bytes: int
+    room_bytes: int | None
+    kv_cache_bytes: int | None
+    kv_cache_tokens: int | None
+    request_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """All bytes of a setting by stage, and the verdict.
+
+    Attributes:
+        stages: first to last; empty when the model cannot be loaded or divided so.
+        checkpoint_bytes: all tensors of the checkpoint, or of the GGUF file.
+        budget_bytes: what the engine divides of one GPU; None without a GPU.
+        headroom_bytes: what stays free beside the budget and graphs outside it; may be negative.
+        max_concurrency: requests of the whole context that the pool holds at once.
+        fits: whether the engine would start with the context; None without a GPU.
+        reason: why it would not.
+        message: the same in words; empty when it fits.
+        bounds: in words, what is only bounded or not known at all.
+    """
+
+    stages: tuple[StageEstimate, ...]
+    checkpoint_bytes: int
+    budget_bytes: int | None = None
+    headroom_bytes: int | None = None
+    max_concurrency: float | None = None
+    fits: bool | None = None
+    reason: Reason | None = None
+    message: str = ""
+    bounds: tuple[str, ...] = ()
+
+    @property
+    def tightest(self) -> StageEstimate | None:
+        """The stage that holds the fewest tokens; None without stages."""
+        return min(self.stages, key=_tightness, default=None)
+
+    @property
+    def kv_cache_tokens(self) -> int | None:
+        """Tokens that the engine prints: those of the tightest stage."""
+        return self.tightest.kv_cache_tokens if self.tightest else None
+
+
+def estimate(setting: Setting) -> Estimate:
+    """All bytes of a setting, and whether and why not the engine would start.
+
+    `budget = u * total - weights - activation - non_torch (- graphs)`; it fits if one request of
+    the whole context fits on the tightest stage and graphs outside the budget leave 0.2 GiB.
+    Memory model, section 8.
+
+    Raises:
+        SizingError: a scheme, an engine or a dtype has no rule.
+    """
+    checkpoint = checkpoint_bytes(setting.model, setting.scheme)
+    refused = obstacle(setting)
+    if refused is not None:
+        reason, message = refused
+        return Estimate((), checkpoint, fits=False, reason=reason, message=message)
+    budget = _budget(setting)
+    caches = stage_caches(setting)
+    stages = tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+    if budget is None:
+        return Estimate(stages, checkpoint, bounds=_bounds(setting))
+    tightest = min(stages, key=_tightness)
+    headroom = _headroom(setting, stages)
+    found = _verdict(setting, stages, budget, headroom)
+    return Estimate(
+        stages=stages,
+        checkpoint_bytes=checkpoint,
+        budget_bytes=budget,
+        headroom_bytes=headroom,
+        max_concurrency=_concurrency(setting, caches, tightest),
+        fits=found is None,
+        reason=found[0] if found else None,
+        message=found[1] if found else "",
+        bounds=_bounds(setting),
+    )
+
+
+def largest_context(setting: Setting) -> int:
+    """The longest context, in whole blocks, with which the setting fits; 0 if none does.
+
+    It is at most what the model was made for. `max_model_len` of the setting does not matter.
+    """
+    if obstacle(setting) is not None:
+        return 0
+    budget = _budget(setting)
+    if budget is None:
+        return 0
+    caches = stage_caches(setting)
+    stages = tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+    if _short_of_graphs(setting, _headroom(setting, stages)):
+        return 0
+    block = max(cache.block_tokens for cache in caches)
+    rooms = [(cache, stage.room_bytes or 0) for cache, stage in zip(caches, stages, strict=True)]
+
+    def fits(blocks: int) -> bool:
+        return all(
+            room > 0 and cache.request_bytes(blocks * block, setting.max_num_batched_tokens) <= room
+            for cache, room in rooms
+        )
+
+    low, high = 0, setting.model.max_position_embeddings // block
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low * block
+
+
+def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
+    """What each pipeline stage keeps for requests, on one rank.
+
+    Raises:
+        SizingError: the KV-cache dtype is not known.
+    """
+    element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
+    size, _ = _ranks(setting)
+    first, caches = 0, []
+    for layers in stage_layers(setting):
+        caches.append(
+            stage_cache(
+                setting.model,
+                first,
+                layers,
+                size,
+                element,
+                setting.dtype_bytes,
+                setting.rules.memory,
+            )
+        )
+        first += layers
+    return tuple(caches)
+
+
+def stage_layers(setting: Setting) -> tuple[int, ...]:
+    """Decoder layers of each stage; llama.cpp divides layers and the output evenly over GPUs."""
+    layers = setting.model.num_hidden_layers
+    _, stages = _ranks(setting)
+    if setting.rules.budgeting is not Budgeting.ALLOCATED:
+        return stage_sizes(layers, stages)
+    counts = [0] * stages
+    for layer in range(layers):
+        counts[layer * stages // (layers + 1)] += 1
+    return tuple(counts)
+
+
+def _bounds(setting: Setting) -> tuple[str, ...]:
+    """What the model's shape only bounds, and the vision encoder's part of the activation peak."""
+    bounds = setting.model.bounds
+    image = image_bound_bytes(setting.model, setting.dtype_bytes)
+    if image is None:
+        return (*bounds, "activations of the vision encoder are not part of the peak")
+    if image:
+        return (
+            *bounds,
+            "activations of the vision encoder are not part of the peak: at most "
+            f"{format_gib(image)} for each image of a step",
+        )
+    return bounds
+
+
+def _ranks(setting: Setting) -> tuple[int, int]:
+    """Ranks of a stage and stages; llama.cpp divides by layers over all GPUs."""
+    if setting.rules.budgeting is Budgeting.ALLOCATED:
+        return 1, setting.gpus
+    return setting.tensor_parallel_size, setting.pipeline_parallel_size
+
+
+def _budget(setting: Setting) -> int | None:
+    if setting.total_bytes <= 0:
+        return None
+    return budget_bytes(setting.rules, setting.total_bytes, setting.utilization, _reserved(setting))
+
+
+def _reserved(setting: Setting) -> int:
+    return setting.gpu.reserved_at_start_bytes if setting.gpu else 0
+
+
+def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) -> StageEstimate:
+    model, (size, stages) = setting.model, _ranks(setting)
+    counts = stage_layers(setting)
+    first, layers = sum(counts[:stage]), counts[stage]
+    allocated = setting.rules.budgeting is Budgeting.ALLOCATED
+    if allocated:
+        activation = compute_buffer_bytes(
+            model,
+            ubatch=setting.max_num_batched_tokens,
+            n_ctx=setting.max_model_len,
+            gpus=setting.gpus,
+        )
+    else:
+        activation = activation_bytes(
+            model,
+            Step(
+                tokens=setting.max_num_batched_tokens,
+                seqs=setting.max_num_seqs,
+                tensor_parallel_size=size,
+                dtype_bytes=setting.dtype_bytes,
+                fused_experts=setting.scheme.family == FUSED_EXPERTS,
+            ),
+            setting.rules.memory,
+            first_layer=first,
+            layers=layers,
+            last_stage=stage == stages - 1,
+        )
+    taken = Taken(
+        weights=weights_bytes(setting, stage),
+        activation=activation,
+        non_torch=non_torch_bytes(
+            setting.rules.memory,
+            tensor_parallel_size=size,
+            pipeline_parallel_size=stages,
+            nvlink=setting.gpu is None or setting.gpu.nvlink_gb_per_second > 0,
+        ),
+        cuda_graphs=_graphs(setting, layers),
+    )
+    request = cache.request_bytes(setting.max_model_len, setting.max_num_batched_tokens)
+    room = None if budget is None else pool_bytes(setting.rules, budget, taken)
+    tokens = (
+        None
+        if room is None
+        else ceil_to(setting.max_model_len, cache.block_tokens)
+        if allocated
+        else cache.tokens(room, setting.max_model_len, setting.max_num_batched_tokens)
+    )
+    return StageEstimate(
+        layers=layers,
+        weights_bytes=taken.weights,
+        activation_bytes=taken.activation,
+        non_torch_bytes=taken.non_torch,
+        cuda_graph_bytes=taken.cuda_graphs,
+        room_bytes=room,
+        kv_cache_bytes=request if allocated else room,
+        kv_cache_tokens=tokens,
+        request_bytes=request,
+    )
+
+
+def weights_bytes(setting: Setting, stage: int) -> int:
+    """Weights on one rank of a stage, as the engine logs them.
+
+    llama.cpp's are the buffers of one GPU with all layers offloaded.
+    """
+    size, stages = _ranks(setting)
+    if setting.rules.budgeting is Budgeting.ALLOCATED:
+        model, name = setting.model, setting.scheme.name
+        if stages == 1:
+            return gguf_gpu_bytes(model, name)
+        return gguf_gpu_split_bytes(model, name, (1,) * stages)[stage]
+    return rank_weights_bytes(
+        setting.model,
+        setting.scheme,
+        tensor_parallel_size=size,
+        pipeline_parallel_size=stages,
+        stage=stage,
+        dtype_bytes=setting.dtype_bytes,
+        vllm_version=setting.rules.version if setting.rules.engine == VLLM else None,
+    )
+
+
+def _graphs(setting: Setting, layers: int) -> int:
+    if setting.enforce_eager or not setting.rules.memory.captures_graphs:
+        return 0
+    return cuda_graph_bytes(
+        setting.model,
+        layers=layers,
+        tensor_parallel_size=setting.tensor_parallel_size,
+        max_num_seqs=setting.max_num_seqs,
+        max_num_batched_tokens=setting.max_num_batched_tokens,
+    )
+
+
+def _tightness(stage: StageEstimate) -> tuple[int, int]:
+    return stage.kv_cache_tokens or 0, stage.room_bytes or 0
+
+
+def _headroom(setting: Setting, stages: tuple[StageEstimate, ...]) -> int:
+    graphs = max(stage.cuda_graph_bytes for stage in stages)
+    outside = 0 if setting.rules.memory.graphs_inside_budget else graphs
+    share = share_bytes(setting.total_bytes, setting.utilization)
+    return setting.total_bytes - share - outside
+
+
+def _short_of_graphs(setting: Setting, headroom: int) -> bool:
+    memory = setting.rules.memory
+    captured = memory.captures_graphs and not setting.enforce_eager
+    return captured and not memory.graphs_inside_budget and headroom < OUTSIDE_HEADROOM_BYTES
+
+
+def _concurrency(
+    setting: Setting, caches: tuple[StageCache, ...], tightest: StageEstimate
+) -> float:
+    """Printed tokens over the context; with layers that drop tokens, pool over one request."""
+    if all(cache.plain for cache in caches):
+        return (tightest.kv_cache_tokens or 0) / setting.max_model_len
+    if not tightest.request_bytes:
+        return 0.0
+    return max(0, tightest.room_bytes or 0) / tightest.request_bytes
+
+
+def _verdict(
+    setting: Setting, stages: tuple[StageEstimate, ...], budget: int, headroom: int
+) -> tuple[Reason, str] | None:
+    inside = setting.rules.memory.graphs_inside_budget
+    for stage in stages:
+        if stage.weights_bytes > budget:
+            return (
+                Reason.WEIGHTS,
+                f"weights of {format_gib(stage.weights_bytes)} exceed {format_gib(budget)}",
+            )
+    for stage in stages:
+        room = (stage.room_bytes or 0) + (stage.cuda_graph_bytes if inside else 0)
+        if room <= 0:
+            return (
+                Reason.ACTIVATION,
+                f"weights of {format_gib(stage.weights_bytes)} and activations of "
+                f"{format_gib(stage.activation_bytes)} leave nothing of {format_gib(budget)}",
+            )
+    for stage in stages:
+        room = stage.room_bytes or 0
+        if stage.request_bytes > room:
+            graphs = stage.cuda_graph_bytes if inside else 0
+            alone = graphs and stage.request_bytes <= room + graphs
+            return (
+                Reason.GRAPHS if alone else Reason.KV_CACHE,
+                f"a request of {setting.max_model_len:,} tokens takes "
+                f"{format_gib(stage.request_bytes)} of KV cache; {format_gib(room)} are left",
+            )
+    if _short_of_graphs(setting, headroom):
+        return (
+            Reason.GRAPHS,
+            f"CUDA graphs of {format_gib(max(s.cuda_graph_bytes for s in stages))} leave "
+            f"{format_gib(headroom)} beside the budget; "
+            f"{format_gib(OUTSIDE_HEADROOM_BYTES)} must stay free",
+        )
+    return None

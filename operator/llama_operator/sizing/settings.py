@@ -1,0 +1,162 @@
+"""One way to serve a model, with every value that its memory follows from."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llama_operator.catalog.rows import Gpu, Scheme
+from llama_operator.sizing.engine_budget import (
+    Budgeting,
+    EngineRules,
+    default_batch,
+    default_utilization,
+    engine_rules,
+)
+from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.scheme_names import scheme_for
+
+DTYPE_BYTES: Final = {"bf16": 2, "fp16": 2, "fp32": 4}
+"""Bytes of an element by compute dtype."""
+_SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
+"""GGUF file types of models that are not quantized."""
+BFLOAT16_SINCE: Final = (8, 0)
+"""Compute capability from which a GPU computes in bf16."""
+UNKNOWN_CONTEXT: Final = 2048
+"""Context of a model whose configuration names none."""
+MIG_MARK: Final = "-MIG-"
+SHARED_MARK: Final = "-SHARED"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A model, a scheme, an engine version, a GPU and the engine's settings, all known.
+
+    Attributes:
+        model: its shape.
+        scheme: how its weights are stored.
+        rules: of the engine version.
+        gpu: its row; None when it is not known.
+        product: as the node's label spells it, which tells MIG slices and shared cards.
+        total_bytes: memory that a process sees on one GPU; 0 when it is not known.
+        tensor_parallel_size: GPUs of one stage.
+        pipeline_parallel_size: stages.
+        utilization: share of a GPU that the engine may use (`gpu_memory_utilization`,
+            `mem_fraction_static`).
+        max_model_len: context of one request.
+        max_num_batched_tokens: tokens of one step; llama.cpp's micro-batch.
+        max_num_seqs: sequences of one step.
+        enforce_eager: whether CUDA graphs are off.
+        dtype: compute dtype, one of `DTYPE_BYTES`.
+        kv_cache_dtype: `auto` for the compute dtype, or a name of `cache.KV_CACHE_DTYPES`.
+    """
+
+    model: ModelShape
+    scheme: Scheme
+    rules: EngineRules
+    gpu: Gpu | None
+    product: str
+    total_bytes: int
+    tensor_parallel_size: int
+    pipeline_parallel_size: int
+    utilization: float
+    max_model_len: int
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    enforce_eager: bool
+    dtype: str
+    kv_cache_dtype: str
+
+    @property
+    def dtype_bytes(self) -> int:
+        """Bytes of an element of the compute dtype."""
+        return DTYPE_BYTES[self.dtype]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel_size * self.pipeline_parallel_size
+
+    @property
+    def is_partition(self) -> bool:
+        """Whether the GPU is a MIG slice or shared with others, which excludes joining several."""
+        return MIG_MARK in self.product or self.product.endswith(SHARED_MARK)
+
+
+def complete_setting(
+    model: ModelShape,
+    scheme: Scheme,
+    *,
+    engine: str,
+    engine_version: str | None = None,
+    gpu: Gpu | None = None,
+    product: str = "",
+    total_bytes: int | None = None,
+    tensor_parallel_size: int = 1,
+    pipeline_parallel_size: int = 1,
+    utilization: float | None = None,
+    max_model_len: int | None = None,
+    max_num_batched_tokens: int | None = None,
+    max_num_seqs: int | None = None,
+    enforce_eager: bool | None = None,
+    dtype: str | None = None,
+    kv_cache_dtype: str = "auto",
+) -> Setting:
+    """A setting in which what is None has the default of the engine version.
+
+    Args:
+        model: its shape.
+        scheme: how its weights are stored.
+        engine: one of `engine_budget.ENGINE_NAMES`.
+        engine_version: such as `0.19.0`; None for the one that is deployed by default.
+        gpu: its row; None when it is not known.
+        product: as the node's label spells it; empty for that of the row.
+        total_bytes: memory that a process sees on one GPU; None for that of the row.
+        tensor_parallel_size: GPUs of one stage.
+        pipeline_parallel_size: stages.
+        utilization: share of a GPU; None for the engine version's default.
+        max_model_len: context; None for the longest that the model was made for.
+        max_num_batched_tokens: tokens of one step.
+        max_num_seqs: sequences of one step.
+        enforce_eager: whether CUDA graphs are off; None for no.
+        dtype: compute dtype; None for the first of bf16 and fp16 that the GPU computes in.
+        kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
+
+    Raises:
+        SizingError: there is no such engine.
+    """
+    rules = engine_rules(engine, engine_version)
+    total = (gpu.total_bytes if gpu else 0) if total_bytes is None else total_bytes
+    name = product or (gpu.product if gpu else "")
+    context = max_model_len or model.max_position_embeddings or UNKNOWN_CONTEXT
+    batch = default_batch(rules, total, name, context)
+    if utilization is None and total > 0:
+        utilization = default_utilization(
+            rules,
+            total,
+            tensor_parallel_size=tensor_parallel_size,
+            pipeline_parallel_size=pipeline_parallel_size,
+        )
+    computed = dtype or _dtype(gpu)
+    if rules.budgeting is Budgeting.ALLOCATED and scheme.family == "none":
+        scheme = scheme_for(_SIXTEEN_BIT_FILES[computed])
+    return Setting(
+        model=model,
+        scheme=scheme,
+        rules=rules,
+        gpu=gpu,
+        product=name,
+        total_bytes=total,
+        tensor_parallel_size=tensor_parallel_size,
+        pipeline_parallel_size=pipeline_parallel_size,
+        utilization=utilization or 0.0,
+        max_model_len=context,
+        max_num_batched_tokens=max_num_batched_tokens or batch.max_num_batched_tokens,
+        max_num_seqs=max_num_seqs or batch.max_num_seqs,
+        enforce_eager=bool(enforce_eager),
+        dtype=computed,
+        kv_cache_dtype=kv_cache_dtype,
+    )
+
+
+def _dtype(gpu: Gpu | None) -> str:
+    capability = gpu.compute_capability if gpu else None
+    return "fp16" if capability is not None and capability < BFLOAT16_SINCE else "bf16"

@@ -1,0 +1,83 @@
+"""Whether an engine loads a scheme on a GPU, and whether a model can be divided so."""
+
+from enum import StrEnum
+from typing import Final
+
+from llama_operator.sizing.division import division_obstacle
+from llama_operator.sizing.engine_budget import Budgeting
+from llama_operator.sizing.settings import BFLOAT16_SINCE, Setting
+
+GGUF: Final = "gguf"
+MLX: Final = "mlx"
+SIXTEEN_BIT: Final = "none"
+_OWN_FAMILY: Final = {"LlamaCpp": GGUF, "MLX": MLX}
+"""Engines that load one family of schemes, and 16-bit weights; the others load neither."""
+
+
+class Reason(StrEnum):
+    """Why a setting does not fit, in the order in which it is decided; memory model, section 8."""
+
+    UNSUPPORTED_MODEL = "unsupported-model"
+    UNSUPPORTED_QUANTIZATION = "unsupported-quantization"
+    TENSOR_PARALLEL_SIZE = "tensor-parallel-size"
+    WEIGHTS = "weights"
+    """Weights alone exceed the budget."""
+    ACTIVATION = "activation"
+    """Nothing is left for the KV cache."""
+    KV_CACHE = "kv-cache"
+    """One request of the whole context does not fit."""
+    GRAPHS = "graphs"
+    """CUDA graphs take the room: of the KV cache, or outside the budget."""
+
+
+def obstacle(setting: Setting) -> tuple[Reason, str] | None:
+    """Why the setting cannot be loaded whatever the memory; None when it can.
+
+    The engine loads the family of the scheme, the GPU's compute capability suffices for scheme and
+    dtype, and the model can be divided over the ranks. Memory model, sections 4 and 8.
+    """
+    return _scheme_obstacle(setting) or _capability_obstacle(setting) or _division(setting)
+
+
+def _scheme_obstacle(setting: Setting) -> tuple[Reason, str] | None:
+    family, engine = setting.scheme.family, setting.rules.engine
+    own = _OWN_FAMILY.get(engine)
+    if own is None and family not in _OWN_FAMILY.values():
+        return None
+    if own is not None and family in (own, SIXTEEN_BIT):
+        return None
+    return (
+        Reason.UNSUPPORTED_QUANTIZATION,
+        f"{engine} does not load quantization {setting.scheme.name}",
+    )
+
+
+def _capability_obstacle(setting: Setting) -> tuple[Reason, str] | None:
+    capability = setting.gpu.compute_capability if setting.gpu else None
+    if capability is None:
+        return None
+    needed = setting.scheme.min_compute_capability
+    if needed is not None and capability < needed:
+        what = f"quantization {setting.scheme.name}"
+    elif setting.dtype == "bf16" and capability < BFLOAT16_SINCE and setting.rules.engine == "vLLM":
+        what, needed = "dtype bf16", BFLOAT16_SINCE
+    else:
+        return None
+    return (
+        Reason.UNSUPPORTED_QUANTIZATION,
+        f"{what} needs compute capability {needed[0]}.{needed[1]}; "
+        f"the GPU has {capability[0]}.{capability[1]}",
+    )
+
+
+def _division(setting: Setting) -> tuple[Reason, str] | None:
+    stages = setting.pipeline_parallel_size
+    size = setting.tensor_parallel_size
+    if size > 1 and setting.is_partition:
+        return Reason.TENSOR_PARALLEL_SIZE, "slices and shared cards cannot be joined"
+    if setting.rules.budgeting is Budgeting.ALLOCATED:
+        layers = setting.model.num_hidden_layers
+        few = f"{layers} layers do not divide over {setting.gpus} GPUs"
+        return (Reason.TENSOR_PARALLEL_SIZE, few) if setting.gpus > layers else None
+    clause = division_obstacle(setting.model, setting.scheme, size, stages)
+    return None if clause is None else (Reason.TENSOR_PARALLEL_SIZE, clause)
