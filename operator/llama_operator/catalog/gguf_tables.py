@@ -18,6 +18,7 @@ TENSORS: Final = (
     "attn_q",
     "attn_k",
     "attn_v",
+    "attn_qkv",
     "attn_output",
     "ffn_gate",
     "ffn_up",

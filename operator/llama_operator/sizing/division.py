@@ -26,7 +26,7 @@ _PARTS: Final = {
 }
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def division_obstacle(
     model: ModelShape,
     scheme: Scheme,
@@ -39,7 +39,8 @@ def division_obstacle(
 
     Memory model, section 4: every stage has a layer; attention heads divide evenly, KV heads divide
     or repeat evenly, the padded vocabulary and all widths divide, and groups and blocks of the
-    quantization stay whole. Experts in MXFP4 are padded instead.
+    quantization stay whole. Experts in MXFP4 are padded instead. Outputs of mixers are not looked
+    at: checkpoints leave their small projections, one output for each head, in 16 bit.
 
     Args:
         model: the model.
@@ -104,6 +105,8 @@ def _layer_obstacles(stored: StoredLayer, scheme: Scheme, division: Division) ->
             continue
         if (obstacle := _group_obstacle(tensor, scheme, division)) is not None:
             yield obstacle
+        if tensor.part is Part.MIXER:
+            continue
         engine_tensor = tensor.merged or tensor.name
         outputs[engine_tensor] = outputs.get(engine_tensor, 0) + rank_shape(tensor, division)[0]
     if scheme.family in _PACKED and scheme.bits == 4:
@@ -139,7 +142,8 @@ def _group_obstacle(tensor: Tensor, scheme: Scheme, division: Division) -> str |
         return None
     if tensor.split is Split.ROW and inputs % group:
         return f"on {gpus} {part} matrix has {inputs} inputs, no multiple of the block of {group}"
-    if tensor.split in (Split.COLUMN, Split.KV_HEADS) and shape[0] % group:
+    divided = tensor.split in (Split.COLUMN, Split.KV_HEADS) and tensor.part is not Part.MIXER
+    if divided and shape[0] % group:
         return (
             f"on {gpus} {part} matrix has {shape[0]} outputs, no multiple of the block of {group}"
         )

@@ -20,8 +20,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "q_proj": "attn_q",
     "k_proj": "attn_k",
     "v_proj": "attn_v",
-    "qkv_proj": "attn_v",
-    "query_key_value": "attn_v",
+    "qkv_proj": "attn_qkv",
     "o_proj": "attn_output",
     "dense": "attn_output",
     "gate_proj": "ffn_gate",
@@ -34,8 +33,10 @@ _NAMES: Final[Mapping[str, str]] = {
     "fc2": "ffn_down",
     "w2": "ffn_down",
 }
-"""llama.cpp's names of tensors by those of Hugging Face; a fused qkv counts as `attn_v`."""
-_ATTENTION_NAMES: Final = frozenset({"attn_q", "attn_k", "attn_v", "attn_output"})
+"""llama.cpp's names of tensors by those of Hugging Face."""
+_ATTENTION_NAMES: Final = frozenset({"attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output"})
+_FUSED_TYPES: Final = frozenset({"phi", "phi3"})
+"""Model types whose files hold queries, keys and values as one tensor (convert_hf_to_gguf.py)."""
 
 
 class GgufParts(NamedTuple):
@@ -61,6 +62,16 @@ class _Facts(NamedTuple):
     query_heads_per_kv_head: int
     experts: int
     imatrix: bool
+    fused_qkv: bool
+
+
+class _Choice(NamedTuple):
+    """Types of a tensor with the layers where they count; the first that fits, the last always."""
+
+    types: tuple[tuple[str, str], ...]
+
+    def at(self, index: int, layers: int) -> str:
+        return next(name for where, name in self.types if _LAYERS[where](index, layers))
 
 
 def gguf_bytes(model: ModelShape, file_type: str, *, imatrix: bool = True) -> int:
@@ -181,29 +192,26 @@ def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> Gg
     rules = _rules(file_type)
     facts = _facts(model, imatrix=imatrix)
     sizes: dict[tuple[int, tuple[str, ...]], int] = {}
+    choices: dict[int, tuple[_Choice, ...]] = {}
     layers = []
     for index, layer in enumerate(model.layers):
-        types = tuple(
-            _type_of(_name(tensor), tensor, rules, facts, index) for tensor in layer.tensors
-        )
+        if id(layer) not in choices:
+            choices[id(layer)] = tuple(
+                _choice(_name(tensor, facts), tensor, rules, facts) for tensor in layer.tensors
+            )
+        types = tuple(choice.at(index, facts.layers) for choice in choices[id(layer)])
         key = (id(layer), types)
         if key not in sizes:
             sizes[key] = sum(map(_stored_bytes, layer.tensors, types))
         layers.append(sizes[key])
-    output_tensor = model.lm_head
-    embedding = sum(
-        _stored_bytes(
-            tensor,
-            _type_of("output" if model.tied else "token_embd", tensor, rules, facts, 0),
-        )
-        for tensor in model.embedding
-    )
-    output = _final_bytes(model) + (
-        embedding
-        if output_tensor is None
-        else _stored_bytes(output_tensor, _type_of("output", output_tensor, rules, facts, 0))
-    )
-    return GgufParts(embedding, tuple(layers), output, model.tied)
+
+    def outer_bytes(name: str, tensor: Tensor) -> int:
+        return _stored_bytes(tensor, _choice(name, tensor, rules, facts).at(0, facts.layers))
+
+    embedding_name = "output" if model.tied else "token_embd"
+    embedding = sum(outer_bytes(embedding_name, tensor) for tensor in model.embedding)
+    matrix = embedding if model.lm_head is None else outer_bytes("output", model.lm_head)
+    return GgufParts(embedding, tuple(layers), _final_bytes(model) + matrix, model.tied)
 
 
 def _rules(file_type: str) -> tuple[GgufRule, ...]:
@@ -230,7 +238,13 @@ def _facts(model: ModelShape, *, imatrix: bool) -> _Facts:
     experts = max(
         (layer.feed_forward.experts for layer in model.layers if layer.feed_forward), default=0
     )
-    return _Facts(model.num_hidden_layers, _query_heads_per_kv_head(model), experts, imatrix)
+    return _Facts(
+        model.num_hidden_layers,
+        _query_heads_per_kv_head(model),
+        experts,
+        imatrix,
+        model.model_type in _FUSED_TYPES,
+    )
 
 
 def _query_heads_per_kv_head(model: ModelShape) -> int:
@@ -243,28 +257,38 @@ def _query_heads_per_kv_head(model: ModelShape) -> int:
     return 0
 
 
-def _name(tensor: Tensor) -> str:
+def _name(tensor: Tensor, facts: _Facts) -> str:
     """llama.cpp's name of a tensor of a layer; that of Hugging Face where no rule cares."""
-    name = _NAMES.get(tensor.name, tensor.name)
+    if facts.fused_qkv and tensor.merged == "qkv":
+        return "attn_qkv"
+    name = _NAMES.get(tensor.name.rpartition(".")[2], tensor.name)
     if (name in _ATTENTION_NAMES) != (tensor.part is Part.ATTENTION):
         return tensor.name
     return name
 
 
-def _type_of(
-    name: str, tensor: Tensor, rules: tuple[GgufRule, ...], facts: _Facts, index: int
-) -> str:
-    """The type that a tensor is stored in: F32 where it is none that is quantized."""
+def _choice(name: str, tensor: Tensor, rules: tuple[GgufRule, ...], facts: _Facts) -> _Choice:
+    """Types that a tensor is stored in: F32 where it is none that is quantized."""
     matrix = tensor.linear and tensor.part not in (Part.ROUTER, Part.NORM)
     vocabulary = tensor.split is Split.VOCABULARY and len(tensor.shape) == 2
     if len(tensor.shape) != 2 or not (matrix or vocabulary):
-        return "F32"
-    rule = next(rule for rule in rules if _matches(rule, name, tensor, facts, index))
-    chosen = _with_more_bits(rule, name, facts)
+        return _Choice((("all", "F32"),))
+    found = []
+    for rule in rules:
+        if _matches(rule, name, tensor, facts):
+            chosen = _whole_rows(_with_more_bits(rule, name, facts), tensor)
+            found.append((rule.layers, chosen))
+            if rule.layers == "all":
+                break
+    return _Choice(tuple(found))
+
+
+def _whole_rows(type_name: str, tensor: Tensor) -> str:
+    """The type, or a narrower one whose blocks divide the rows of the tensor."""
     types = gguf_types()
-    while tensor.in_features % types[chosen].block_weights:
-        chosen = types[chosen].narrow_type
-    return chosen
+    while tensor.in_features % types[type_name].block_weights:
+        type_name = types[type_name].narrow_type
+    return type_name
 
 
 def _with_more_bits(rule: GgufRule, name: str, facts: _Facts) -> str:
@@ -284,12 +308,11 @@ def _with_more_bits(rule: GgufRule, name: str, facts: _Facts) -> str:
     return of_rule
 
 
-def _matches(rule: GgufRule, name: str, tensor: Tensor, facts: _Facts, index: int) -> bool:
-    return (
-        (rule.tensor in ("*", name) or (rule.tensor == "experts" and tensor.part is Part.EXPERTS))
-        and _CONDITIONS[rule.condition](facts)
-        and _LAYERS[rule.layers](index, facts.layers)
-    )
+def _matches(rule: GgufRule, name: str, tensor: Tensor, facts: _Facts) -> bool:
+    """Whether a rule speaks of the tensor, in some layer."""
+    named = rule.tensor in ("*", name)
+    expert = rule.tensor == "experts" and tensor.part is Part.EXPERTS
+    return (named or expert) and _CONDITIONS[rule.condition](facts)
 
 
 def _more_bits(index: int, layers: int) -> bool:

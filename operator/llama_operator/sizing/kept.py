@@ -31,12 +31,15 @@ _MODULES: Final = {
 }
 """Modules of a decoder layer, as families call them."""
 _FUSED: Final = {"qkv": "qkv_proj", "gate_up": "gate_up_proj"}
+_EXPERTS: Final = frozenset({Part.EXPERTS, Part.SHARED_EXPERTS})
 _IGNORING: Final = frozenset({"none", "gguf", "mlx"})
 """Families whose files are not made by the rules of a configuration."""
-_LAYER: Final = re.compile(r"(?:^|.*\.)(?:layers|blocks|h)\.([0-9]+|\*)(?:\.|$)")
+_LAYER: Final = re.compile(r"(?:^|.*\.)(?:layers|blocks|h)\.([0-9]+)(?:\.|$)")
 _EXPERT: Final = re.compile(r"\bexperts\.[0-9]+\b")
 _PATTERN_LIMIT: Final = 400
+_PREFIXES: Final = ("model", "language_model.model", "model.language_model", "backbone")
 _NOTHING: Final[frozenset[int]] = frozenset()
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 
 
 class StoredLayer(NamedTuple):
@@ -46,7 +49,7 @@ class StoredLayer(NamedTuple):
     kept: frozenset[int]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def stored_layers(model: ModelShape, scheme: Scheme) -> tuple[StoredLayer, ...]:
     """Every decoder layer with what of it is not quantized although the scheme could.
 
@@ -84,39 +87,37 @@ def _of_fbgemm(model: ModelShape) -> Iterator[StoredLayer]:
 
 
 def _by_name(model: ModelShape, scheme: Scheme) -> Iterator[StoredLayer]:
-    names, named_layers = _plain_entries(model.kept)
+    names, names_of_layers = _plain_entries(model.kept)
     patterns = _pattern_entries(model.kept)
     by_layer = any(_tells_layers(pattern.pattern) for pattern in patterns)
-    unnamed: dict[int, frozenset[int]] = {}
+    found: dict[tuple[int, frozenset[str], int], frozenset[int]] = {}
     for index, layer in enumerate(model.layers):
-        alike = index not in named_layers and not by_layer
-        kept = unnamed.get(id(layer)) if alike else None
-        if kept is None:
-            kept = frozenset(
+        own_names = names_of_layers.get(index, _NO_NAMES)
+        key = (id(layer), own_names, index if by_layer else 0)
+        if key not in found:
+            found[key] = frozenset(
                 position
                 for position, tensor in enumerate(layer.tensors)
-                if is_quantized(tensor, scheme) and _is_named(tensor, index, names, patterns)
+                if is_quantized(tensor, scheme)
+                and (_is_named(tensor, names, own_names) or _is_matched(tensor, index, patterns))
             )
-            if alike:
-                unnamed[id(layer)] = kept
-        yield StoredLayer(layer, kept)
+        yield StoredLayer(layer, found[key])
 
 
-def _plain_entries(kept: tuple[str, ...]) -> tuple[frozenset[str], frozenset[int]]:
-    """Entries without wildcards from `layers.N` on, and the layers that they name."""
+def _plain_entries(kept: tuple[str, ...]) -> tuple[frozenset[str], dict[int, frozenset[str]]]:
+    """Entries without wildcards: those for all layers, and those of a layer without its path."""
     names: set[str] = set()
-    layers: set[int] = set()
+    of_layers: dict[int, set[str]] = {}
     for entry in kept:
         if entry.startswith("re:") or "*" in entry:
             continue
         match = _LAYER.match(entry)
         if match is None:
             names.add(entry.strip("."))
-            continue
-        layers.add(int(match.group(1)))
-        rest = _EXPERT.sub("experts", entry[match.end() :].strip("."))
-        names.add(f"layers.{match.group(1)}.{rest}" if rest else f"layers.{match.group(1)}")
-    return frozenset(names), frozenset(layers)
+        else:
+            rest = _EXPERT.sub("experts", entry[match.end() :].strip("."))
+            of_layers.setdefault(int(match.group(1)), set()).add(rest)
+    return frozenset(names), {index: frozenset(rests) for index, rests in of_layers.items()}
 
 
 def _pattern_entries(kept: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
@@ -145,30 +146,36 @@ def _tells_layers(pattern: str) -> bool:
     )
 
 
-def _is_named(
-    tensor: Tensor, index: int, names: frozenset[str], patterns: tuple[re.Pattern[str], ...]
-) -> bool:
-    for path in _paths(tensor, index):
+def _is_named(tensor: Tensor, names: frozenset[str], own_names: frozenset[str]) -> bool:
+    """Whether an entry is a part of the tensor's path, or one of its layer begins the path."""
+    if "" in own_names:
+        return True
+    for path in _paths(tensor):
         parts = path.split(".")
-        if any(
+        size = len(parts)
+        if any(".".join(parts[:end]) in own_names for end in range(1, size + 1)) or any(
             ".".join(parts[first:end]) in names
-            for first in range(len(parts))
-            for end in range(first + 1, len(parts) + 1)
-        ):
-            return True
-        if any(
-            pattern.match(f"{prefix}.{path}")
-            for pattern in patterns
-            for prefix in ("model", "language_model.model", "model.language_model")
+            for first in range(size)
+            for end in range(first + 1, size + 1)
         ):
             return True
     return False
 
 
-def _paths(tensor: Tensor, index: int) -> Iterator[str]:
-    names = [tensor.name]
-    if tensor.merged in _FUSED:
-        names.append(_FUSED[tensor.merged])
+def _is_matched(tensor: Tensor, index: int, patterns: tuple[re.Pattern[str], ...]) -> bool:
+    return any(
+        pattern.match(f"{prefix}.layers.{index}.{path}")
+        for path in (_paths(tensor) if patterns else ())
+        for pattern in patterns
+        for prefix in _PREFIXES
+    )
+
+
+def _paths(tensor: Tensor) -> Iterator[str]:
+    """Paths of a tensor below its layer, by all names that families have for modules."""
+    names = [tensor.name.rpartition(".")[2] if tensor.part in _EXPERTS else tensor.name]
+    if (fused := _FUSED.get(tensor.merged.rpartition(".")[2])) is not None:
+        names.append(fused)
     for module in _MODULES.get(tensor.part, ()):
         for name in names:
-            yield f"layers.{index}.{module}.{name}"
+            yield f"{module}.{name}"

@@ -90,7 +90,7 @@ def latent_workspace_bytes(
     return LATENT_WORKSPACE_BYTES if latent else 0
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _rank_weights_bytes(
     model: ModelShape,
     scheme: Scheme,

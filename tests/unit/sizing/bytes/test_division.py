@@ -109,6 +109,16 @@ def test_outputs_that_do_not_pack_are_an_obstacle() -> None:
     assert division_obstacle(model, scheme_for("awq-int8-g128"), 1) is None
 
 
+def test_small_outputs_of_mixers_are_no_obstacle() -> None:
+    mixer = Tensor("in_proj.dt", Part.MIXER, (48, 128), Split.COLUMN, linear=True)
+    model = replace(LLAMA_8B, layers=(Layer((mixer,), None, None),))
+    assert division_obstacle(model, scheme_for("fp8-block"), 4) is None
+    assert division_obstacle(model, scheme_for("awq-int4-g128"), 4) is None
+    assert division_obstacle(model, scheme_for("none"), 32) == (
+        "a mixer's width of 48 does not divide by 32"
+    )
+
+
 def test_whole_experts_need_no_width_that_divides() -> None:
     model = experts(width=100)
     assert division_obstacle(model, scheme_for("none"), 8, expert_parallel=True) is None

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from llama_operator.errors import SizingError, UnsupportedSchemeError
@@ -8,6 +10,8 @@ from llama_operator.sizing.gguf import (
     gguf_host_bytes,
     gguf_parts,
 )
+from llama_operator.sizing.models.model import FeedForward
+from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.units import GIB
 from unit.sizing.bytes.shapes import LLAMA_3B, LLAMA_8B, LLAMA_70B, llama
 
@@ -146,6 +150,32 @@ def test_rows_that_blocks_do_not_divide_have_a_narrower_type() -> None:
     layer = narrow // 32 * 34 + wide // 256 * 210 + 2 * 2880 * 4
     assert gguf_parts(model, "Q6_K").layers == (layer,)
     assert gguf_parts(model, "Q6_K").token_embd == 256 * 2880 // 32 * 34
+
+
+def test_fused_queries_keys_and_values_have_one_type() -> None:
+    # 4 layers of q, k and v, 256 x 256 each, all Q5_K: 32 bytes in 256 more than Q4_K
+    shape = llama(hidden=256, intermediate=256, layers=4, heads=2, kv_heads=2)
+    fused = gguf_parts(replace(shape, model_type="phi3"), "Q4_K_M")
+    plain = gguf_parts(shape, "Q4_K_S")  # v is Q5_K in the first four layers, q and k are not
+    assert [a - b for a, b in zip(fused.layers, plain.layers, strict=True)] == [
+        2 * 256 * 32 + more * 256 * 66 for more in (0, 0, 1, 1)
+    ]
+
+
+def test_models_with_eight_experts_have_keys_and_values_in_eight_bits() -> None:
+    experts = Tensor("experts.down_proj", Part.EXPERTS, (256, 256), Split.ROW, 8, linear=True)
+    router = Tensor("router", Part.ROUTER, (8, 256), linear=True)
+    dense = llama(hidden=256, intermediate=256, layers=1, heads=2, kv_heads=2)
+    [layer] = dense.layers
+    feed_forward = FeedForward(expert_width=256, experts=8, experts_per_token=2)
+    tensors = (*layer.tensors[:4], experts, router)
+    model = replace(dense, layers=(replace(layer, tensors=tensors, feed_forward=feed_forward),))
+    # q in Q4_K, k and v in Q8_0, o in Q5_K, experts in Q6_K, the router in F32
+    expected = 256 * (144 + 2 * 272 + 176 + 8 * 210) + 8 * 256 * 4
+    assert gguf_parts(model, "Q4_K_M").layers == (expected,)
+    # experts in MXFP4, all other matrices in Q8_0
+    expected = 4 * 256 * 272 + 8 * 256 * 8 * 17 + 8 * 256 * 4
+    assert gguf_parts(model, "mxfp4_moe").layers == (expected,)
 
 
 def test_unknown_file_types_are_refused_with_those_that_are_known() -> None:

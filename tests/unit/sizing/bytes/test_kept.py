@@ -83,11 +83,11 @@ def test_what_is_kept_has_16_bit_in_the_checkpoint() -> None:
 
 
 def test_experts_are_kept_by_the_name_of_one_or_all() -> None:
-    experts = Tensor("down_proj", Part.EXPERTS, (64, 64), Split.ROW, count=8, linear=True)
+    experts = Tensor("experts.down_proj", Part.EXPERTS, (64, 64), Split.ROW, count=8, linear=True)
     layer = Layer((experts,), None, FeedForward(expert_width=64, experts=8, experts_per_token=2))
     for entry in ("mlp.experts", "model.layers.0.mlp.experts.3.down_proj", "experts"):
         model = replace(LLAMA_8B, layers=(layer,), kept=(entry,))
-        assert names_kept(model) == [{"down_proj"}]
+        assert names_kept(model) == [{"experts.down_proj"}]
 
 
 @pytest.mark.parametrize("entry", ["re:(", "re:" + "a" * 401])

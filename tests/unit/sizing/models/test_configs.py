@@ -54,7 +54,7 @@ def test_a_shape_takes_less_than_a_millisecond() -> None:
     slowest = 0.0
     for config in configs:
         best = 1.0
-        for _ in range(7):
+        for _ in range(20):
             start = perf_counter()
             model_shape(config)
             best = min(best, perf_counter() - start)
