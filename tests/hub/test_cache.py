@@ -8,6 +8,7 @@ from huggingface_hub import constants
 
 from doubles.hub_server import COMMIT, HubServer, Repository
 from hub.conftest import LLAMA, Ask
+from llama_operator.download import cache
 from llama_operator.download.cache import FactsCache, default_folder
 from llama_operator.download.facts import HubName
 from llama_operator.errors import NotCachedError
@@ -169,11 +170,11 @@ def test_a_cache_that_cannot_be_written_is_told_and_harms_nothing(
 
 
 def test_a_branch_and_a_repository_never_lead_out_of_the_cache(tmp_path: Path) -> None:
-    cache = FactsCache(tmp_path, "HuggingFace", "https://h/../..", "a/b")
-    assert cache.folder.parent.parent.parent == tmp_path
-    cache.write_revision("feature/x", COMMIT)
-    assert cache.commit("feature/x") == COMMIT
-    assert [path.name for path in cache.folder.rglob("*x")] == ["feature%2Fx"]
+    made = FactsCache(tmp_path, "HuggingFace", "https://h/../..", "a/b")
+    assert made.folder.parent.parent.parent == tmp_path
+    made.write_revision("feature/x", COMMIT)
+    assert made.commit("feature/x") == COMMIT
+    assert [path.name for path in made.folder.rglob("*x")] == ["feature%2Fx"]
 
 
 def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -182,3 +183,23 @@ def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert default_folder() == tmp_path / "home" / ".cache" / "llama-operator" / "hub"
+
+
+def test_a_file_that_is_far_too_large_is_not_read(
+    llama: Repository, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask()
+    monkeypatch.setattr(cache, "FACTS_LIMIT_BYTES", 100)
+    with pytest.raises(NotCachedError):
+        ask(offline=True)
+
+
+def test_a_write_that_fails_leaves_nothing(
+    llama: Repository, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert ask().safetensors is not None
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

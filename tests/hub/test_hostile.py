@@ -16,7 +16,7 @@ from llama_operator.errors import (
     HubTimeoutError,
     HubTooLargeError,
 )
-from support.model_files import safetensors_start
+from support.model_files import gguf_start, safetensors_start
 
 MIB = 1024 * 1024
 
@@ -269,3 +269,57 @@ def test_odd_sizes_count_as_unknown(server: HubServer, ask: Ask) -> None:
     facts = ask()
     assert [file.size_bytes for file in facts.files] == [None] * 4
     assert (facts.commit, facts.gated, facts.private) == ("a" * 40, None, None)
+
+
+def test_a_silence_is_too_long(
+    server: HubServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "READ_SECONDS", 0.2)
+    server.plays["/api/models/"] = silent
+    with pytest.raises(HubTimeoutError, match="is silent for"):
+        ask()
+
+
+def test_an_answer_without_content(server: HubServer, ask: Ask) -> None:
+    server.plays["/api/models/"] = lambda handler: handler.write(204, b"")
+    with pytest.raises(HubContentError, match="the answer has status 204"):
+        ask()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"),
+    [
+        pytest.param(
+            "model.safetensors", (200_000).to_bytes(8, "little") + b"{" * 1000,
+            r"model\.safetensors ends within its header", id="safetensors",
+        ),
+        pytest.param("m.gguf", gguf_start([], [("a", [1], 0, 0)])[:-1],
+            r"m\.gguf ends within its header", id="GGUF",
+        ),
+        pytest.param("m.gguf", b"", r"m\.gguf ends within its header", id="empty"),
+    ],
+)  # fmt: skip
+def test_a_file_that_ends_within_its_header(
+    name: str, content: bytes, part: str, server: HubServer, ask: Ask
+) -> None:
+    server.repositories["org/cut"] = cut = Repository(told_sizes=False)
+    cut.add(name, content)
+
+    def give_without_the_size(handler: Handler) -> None:
+        first = int(handler.headers["Range"].removeprefix("bytes=").partition("-")[0])
+        handler.write(206, content[first:], Content_Range=f"bytes {first}-{first}/*")
+
+    server.plays["/stored/"] = give_without_the_size
+    with pytest.raises(HubContentError, match=part):
+        ask("org/cut")
+
+
+def test_a_gguf_file_whose_size_nobody_tells(server: HubServer, ask: Ask) -> None:
+    content = gguf_start([], [])
+    server.repositories["org/m"] = made = Repository(told_sizes=False)
+    made.add("m.gguf", content)
+    server.plays["/stored/"] = lambda handler: handler.write(
+        206, content, Content_Range=f"bytes 0-{len(content) - 1}/*"
+    )
+    with pytest.raises(HubContentError, match=r"does not tell the size of m\.gguf"):
+        ask("org/m")

@@ -243,3 +243,29 @@ def test_the_endpoint_and_the_token_of_the_environment(monkeypatch: pytest.Monke
     assert default_endpoint("ModelScope") == "https://www.modelscope.ai"
     assert find_token("ModelScope") == "ms-1"
     assert find_token("HuggingFace") == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "part"),
+    [
+        pytest.param(
+            404, b'{"Code": 10990101004}', RevisionNotFoundError, "has no revision", id="no tree"
+        ),
+        pytest.param(404, b"[]", FileNotFoundInRepositoryError, "has no revision", id="no code"),
+        pytest.param(404, b"[" * 60_000, FileNotFoundInRepositoryError, "has no", id="a bomb"),
+        pytest.param(502, b"<html>", HubUnreachableError, "status 502; try again later", id="502"),
+        pytest.param(429, b"", HubUnreachableError, "try again later, or give a token", id="429"),
+    ],
+)
+def test_model_scope_refuses_otherwise(
+    status: int, body: bytes, error: type[HubError], part: str, server: HubServer, ask: Ask
+) -> None:
+    server.plays["/api/v1/"] = lambda handler: handler.write(status, body)
+    with pytest.raises(error, match=part):
+        ask(hub="ModelScope")
+
+
+def test_a_file_that_is_listed_but_refused(server: HubServer, llama: Repository, ask: Ask) -> None:
+    server.plays["/stored/"] = lambda handler: handler.write(403, b"<Error>expired</Error>")
+    with pytest.raises(HubAccessError, match="not given without a token"):
+        ask()

@@ -19,7 +19,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.errors import RepositoryNotFoundError as HfRepositoryNotFoundError
 from huggingface_hub.errors import RevisionNotFoundError as HfRevisionNotFoundError
-from huggingface_hub.utils._http import hf_raise_for_status
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, re-exported without "as"
+    hf_raise_for_status,
+)
 
 from llama_operator.download.facts import HubName
 from llama_operator.download.http import Answer, Session

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from llama_operator.download import gguf
 from llama_operator.download.facts import GgufHeader, GgufTensor
 from llama_operator.download.gguf import GgufParser
 from llama_operator.errors import HubContentError, HubError, HubTooLargeError
@@ -209,3 +210,12 @@ def test_any_bytes_are_read_or_refused(noise: bytes, at: int) -> None:
     else:
         return
     assert told.startswith("m.gguf ")
+
+
+def test_a_header_that_goes_on_and_on_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gguf, "HEADER_LIMIT_BYTES", 3_000)
+    parser = GgufParser("m.gguf")
+    for at in range(0, 3_000, 500):
+        parser.feed(START[at : at + 500])
+    with pytest.raises(HubTooLargeError, match="a header of more than 3,000 bytes"):
+        parser.feed(START[3_000:3_500])

@@ -67,6 +67,7 @@ def test_a_redirect_is_not_followed(location: str, part: str) -> None:
         "https://",
         "https://me:word@hf.co",
         "https://h/?a",
+        "http://h:p",
     ],
 )
 def test_an_endpoint_must_be_a_plain_address(endpoint: str) -> None:
