@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EXIT_BAD_INPUT: Final = 2
 COMMANDS: Final = ("plan", "render", "size", "models", "gpus", "crd", "run", "completion")
 """Each is a module beside this one, in the order of the help."""
+ALONE: Final = ("version", "--version")
+"""What needs none of them."""
 PLANNING: Final = ("plan", "render")
 """Commands that may ask a cluster for its nodes."""
 _EPILOG: Final = """
@@ -34,7 +36,7 @@ First steps:
 
 
 def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of the whole command, or of one of `COMMANDS`, which imports no other."""
+    """The parser of the whole command, or with one of `COMMANDS` alone, which imports no other."""
     result = argparse.ArgumentParser(
         prog="llama-operator",
         description="Turns one LlamaDeployment into a sized, placed and served LLM.",
@@ -45,7 +47,9 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     commands = result.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    for name in COMMANDS if only is None else (only,):
+    for name in COMMANDS:
+        if only not in (None, name):
+            continue
         module = import_module(f"llama_operator.cli.{name}")
         if name in PLANNING:
             module.register(commands, _live_inventory)
@@ -72,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
     completing = "_ARGCOMPLETE" in os.environ
-    named = words[0] if words and words[0] in COMMANDS and not completing else None
+    named = words[0] if words and words[0] in COMMANDS + ALONE and not completing else None
     chosen = parser(named)
     argcomplete.autocomplete(chosen)
     arguments = chosen.parse_args(argv)

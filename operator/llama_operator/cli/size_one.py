@@ -110,7 +110,7 @@ def as_object(answer: Answer) -> dict[str, Any]:
         "parameters": subject.shape.parameters(),
         **({"stored_bytes": subject.stored_bytes} if subject.stored_bytes else {}),
         **({"note": subject.note} if subject.note else {}),
-        **({"upper_bounds": list(subject.shape.bounds)} if subject.shape.bounds else {}),
+        **({"bounds": list(answer.estimate.bounds)} if answer.estimate.bounds else {}),
         **setting_object(answer.serving, answer.setting),
         **estimate_object(answer.estimate),
         "disk_bytes": answer.disk_bytes,

@@ -101,7 +101,8 @@ def _add_placement(group: "argparse._ArgumentGroup") -> None:
         "--gpu-memory-utilization",
         type=share,
         metavar="SHARE",
-        help="share of a GPU for the engine, above 0 and at most 1 (default: the engine's)",
+        help="share of a GPU for the engine, above 0 and at most 1 (default: what the operator "
+        "writes for vLLM, else the engine's)",
     )
     group.add_argument(
         "--dtype", choices=("bf16", "fp16", "fp32"), help="compute dtype (default: the GPU's best)"

@@ -172,7 +172,7 @@ def as_object(
                 "method": row.method,
                 "published_bytes": row.published_bytes,
                 "computed_bytes": row.computed_bytes,
-                "error_percent": round(row.error_percent, 2),
+                "error_percent": round(row.error_percent, 4),
             }
             for row in compared
         ],

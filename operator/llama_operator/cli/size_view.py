@@ -108,7 +108,7 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
     if found.message:
         yield "because", found.message
     yield "model", f"{subject.shape.parameters():,} parameters, {scheme_text(setting.scheme)}"
-    for bound in subject.shape.bounds:
+    for bound in found.bounds:
         yield "bound", bound
     if subject.repository:
         yield "repository", subject.repository

@@ -10,7 +10,11 @@ from typing import Any, Final
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
-from llama_operator.sizing.engine_budget import Budgeting, highest_utilization_percent
+from llama_operator.sizing.engine_budget import (
+    Budgeting,
+    highest_utilization_percent,
+    planned_utilization_percent,
+)
 from llama_operator.sizing.estimate import Estimate, estimate, largest_context
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.settings import Setting, complete_setting
@@ -48,7 +52,7 @@ class Serving:
         total_bytes: memory that a process sees on one GPU; None for that of the row.
         tensor_parallel_size: GPUs of one stage.
         pipeline_parallel_size: stages.
-        utilization: share of a GPU.
+        utilization: share of a GPU; of vLLM None stands for what the operator writes.
         max_model_len: context; None for the longest that the model was made for.
         max_num_batched_tokens: tokens of one step.
         max_num_seqs: sequences of one step.
@@ -77,10 +81,13 @@ class Serving:
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
 
+        vLLM gets the share that the operator writes, which is free when the engine starts; memory
+        model, section 6.
+
         Raises:
             SizingError: there is no such engine.
         """
-        return complete_setting(
+        setting = complete_setting(
             self.model,
             self.scheme,
             engine=self.engine,
@@ -98,6 +105,13 @@ class Serving:
             dtype=self.dtype,
             kv_cache_dtype=self.kv_cache_dtype,
         )
+        planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
+        if self.utilization is not None or not planned:
+            return setting
+        held = self.gpu.reserved_at_start_bytes if self.gpu else 0
+        size = self.tensor_parallel_size
+        percent = planned_utilization_percent(setting.total_bytes, held, size)
+        return replace(setting, utilization=percent / 100)
 
 
 Changes = tuple[tuple[str, str], ...]
@@ -211,7 +225,8 @@ def _larger_share(serving: Serving, setting: Setting) -> Iterator[Proposal]:
     if setting.rules.budgeting is not Budgeting.UTILIZATION or setting.total_bytes <= 0:
         return
     held = setting.gpu.reserved_at_start_bytes if setting.gpu else 0
-    share = highest_utilization_percent(setting.total_bytes, held, setting.gpus) / 100
+    size = serving.tensor_parallel_size
+    share = highest_utilization_percent(setting.total_bytes, held, size) / 100
     if share > setting.utilization:
         changes = (("--gpu-memory-utilization", f"{share:g}"),)
         yield _with(serving, changes, utilization=share)

@@ -54,10 +54,28 @@ def options(found: tuple[Nearest, ...]) -> list[tuple[str, ...]]:
     return [tuple(name for name, _ in item.changes) for item in found]
 
 
+@pytest.mark.parametrize(
+    ("product", "size", "utilization"),
+    [
+        # floor(100 * (79.25 - 0.5 - 0.25) / 79.25) = 99, at most 92.
+        pytest.param("NVIDIA-A100-SXM4-80GB", 1, 0.92, id="what the engine takes at most"),
+        # floor(100 * (22.06 - 2.28 - 0.25) / 22.06) = 88; with 1.5 GiB less 81.
+        pytest.param("NVIDIA-A10G", 1, 0.88, id="what is free on a card of 24 GB"),
+        pytest.param("NVIDIA-A10G", 2, 0.81, id="what is free on one of two"),
+    ],
+)
+def test_the_share_is_that_of_the_operator(
+    llama_8b: ModelShape, product: str, size: int, utilization: float
+) -> None:
+    asked = serving(llama_8b, product, tensor_parallel_size=size)
+    assert asked.setting().utilization == utilization
+    assert replace(asked, utilization=0.5).setting().utilization == 0.5
+
+
 def test_the_order_is_context_gpus_quantization_larger_gpu(llama_8b: ModelShape) -> None:
     # 16 GiB of context on 22.06 GiB: no share and no smaller batch makes room for it, and an A10G
     # does not compute in fp8. Every one of these fits with the numbers it tells.
-    asked = serving(llama_8b, "NVIDIA-A10G")
+    asked = serving(llama_8b, "NVIDIA-A10G", utilization=0.9)
     found = nearest(asked, schemes=published("fp8-dynamic", "awq-int4-g128"), gpus=GPUS)
     assert options(found) == [
         ("--max-model-len",),
