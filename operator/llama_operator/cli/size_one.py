@@ -11,8 +11,10 @@ from llama_operator.cli.size_question import Subject, read_serving
 from llama_operator.cli.size_view import print_answer, scheme_text
 from llama_operator.errors import CatalogError, InputError, SizingError, SpecError
 from llama_operator.sizing.checkpoints import download_bytes
+from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.estimate import Estimate, estimate
 from llama_operator.sizing.host import HostNeeds, disk_bytes, host_needs
+from llama_operator.sizing.margin import margin_text
 from llama_operator.sizing.nearest import Nearest, Serving, nearest
 from llama_operator.sizing.settings import Setting
 
@@ -25,6 +27,7 @@ class Answer:
     """What `size` says of one setting.
 
     `host` is None for engines whose pods are not known; `disk_bytes` is of one node.
+    `host_weights_bytes` are weights that stay in the node's memory (llama.cpp's input embedding).
     """
 
     subject: Subject
@@ -33,12 +36,18 @@ class Answer:
     estimate: Estimate
     disk_bytes: int
     host: HostNeeds | None
+    host_weights_bytes: int
     nearest: tuple[Nearest, ...]
 
     @property
     def engine_version(self) -> str:
         """Of the setting; empty where none is known."""
         return engine_version(self.serving, self.setting)
+
+    @property
+    def margin(self) -> str:
+        """What is not measured, in words; empty where all is."""
+        return margin_text(self.setting.rules, self.engine_version)
 
 
 def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> int:
@@ -87,6 +96,7 @@ def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
         estimate=found,
         disk_bytes=disk_bytes(download),
         host=_host(catalog, setting, download),
+        host_weights_bytes=_host_weights_bytes(setting, found),
         nearest=proposals,
     )
 
@@ -98,6 +108,13 @@ def _host(catalog: Catalog, setting: Setting, download: int) -> HostNeeds | None
     except CatalogError:
         return None
     return host_needs(row, ranks=setting.tensor_parallel_size, download_bytes=download)
+
+
+def _host_weights_bytes(setting: Setting, found: Estimate) -> int:
+    """What a GGUF file holds beyond the buffers of the GPUs; memory model, section 3."""
+    if setting.rules.budgeting is not Budgeting.ALLOCATED or not found.stages:
+        return 0
+    return max(0, found.checkpoint_bytes - sum(stage.weights_bytes for stage in found.stages))
 
 
 def as_object(answer: Answer) -> dict[str, Any]:
@@ -113,7 +130,9 @@ def as_object(answer: Answer) -> dict[str, Any]:
         **({"bounds": list(answer.estimate.bounds)} if answer.estimate.bounds else {}),
         **setting_object(answer.serving, answer.setting),
         **estimate_object(answer.estimate),
+        **({"margin": answer.margin} if answer.margin else {}),
         "disk_bytes": answer.disk_bytes,
+        **({"host_weights_bytes": answer.host_weights_bytes} if answer.host_weights_bytes else {}),
         **(
             {
                 "host_memory_bytes": host.memory_bytes,

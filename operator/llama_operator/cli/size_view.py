@@ -20,6 +20,7 @@ from llama_operator.cli.memory_bar import (
     serving_parts,
 )
 from llama_operator.cli.wrapped import print_wrapped
+from llama_operator.planning.wording import counted
 from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.estimate import Estimate, StageEstimate
 from llama_operator.sizing.nearest import Changes, Nearest
@@ -128,12 +129,19 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
         f"{format_gib(found.checkpoint_bytes)}, {found.checkpoint_bytes:,} bytes; "
         f"{format_gib(answer.disk_bytes)} of disk",
     )
+    if answer.host_weights_bytes:
+        yield (
+            "host",
+            f"{format_gib(answer.host_weights_bytes)} of weights stay in memory of the node",
+        )
     if answer.host is not None:
         yield (
             "node",
             f"{answer.host.cpu_millicores / 1000:g} CPU, {format_gib(answer.host.memory_bytes)} "
             f"memory, {format_gib(answer.host.shm_bytes)} of it /dev/shm",
         )
+    if answer.margin:
+        yield "margin", answer.margin
 
 
 def _gpus(setting: Setting) -> str:
@@ -156,9 +164,10 @@ def _cache(setting: Setting, found: Estimate) -> str:
 
 
 def _batch(setting: Setting) -> str:
+    tokens = f"{setting.max_num_batched_tokens:,} tokens a step"
     if setting.rules.budgeting is Budgeting.ALLOCATED:
-        return f"{setting.max_num_batched_tokens:,} tokens a step"
-    return f"{setting.max_num_seqs:,} sequences, {setting.max_num_batched_tokens:,} tokens a step"
+        return tokens
+    return f"{counted(setting.max_num_seqs, 'sequence')}, {tokens}"
 
 
 def _utilization(setting: Setting) -> str:

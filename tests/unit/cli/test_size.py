@@ -5,6 +5,7 @@ tables are what it prints at 100 columns; remake one as the first line of `GOLDE
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -213,6 +214,18 @@ def test_every_option_changes_what_it_says(capsys: pytest.CaptureFixture[str]) -
     assert [stage["cuda_graph_bytes"] for stage in found["stages"]] == [0, 0]
 
 
+def test_weights_of_a_gguf_file_that_stay_in_the_node_s_memory(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # The input embedding of 128256 x 4096 in Q4_K: 144 bytes for 256 weights.
+    words = "llama-3.1-instruct 8b --quantization Q4_K_M --gpu NVIDIA-L40S --max-model-len 8192"
+    found = size(words, capsys)
+    assert (found["engine"], found["host_weights_bytes"]) == ("LlamaCpp", 295_501_824)
+    assert found["stages"][0]["weights_bytes"] + 295_501_824 == found["checkpoint_bytes"]
+    main(["size", *words.split()])
+    assert "0.28 GiB of weights stay in memory of the node" in capsys.readouterr().out
+
+
 def test_the_label_of_the_node_comes_before_the_catalog(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -317,13 +330,50 @@ def test_a_configuration_that_is_none_is_refused(
     assert "Traceback" not in printed.err
 
 
-def test_other_commands_wait_for_nothing_of_this_one() -> None:
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        pytest.param(
+            "version",
+            ["pydantic", "yaml", "llama_operator.catalog", "llama_operator.sizing"],
+            id="the version",
+        ),
+        pytest.param(
+            "size llama-3.1-instruct 8b --gpu NVIDIA-L40S --max-model-len 4096",
+            ["kubernetes", "aiohttp", "jinja2", "huggingface_hub", "httpx2", "matplotlib"],
+            id="one setting",
+        ),
+        pytest.param("size --help", ["llama_operator.sizing", "kubernetes"], id="help"),
+    ],
+)
+def test_a_command_imports_what_it_needs(words: str, absent: list[str]) -> None:
     program = (
-        "import sys; from llama_operator.cli.main import parser; parser(); "
-        "print([name for name in sys.modules if name.startswith('llama_operator.download') "
-        "or name in ('matplotlib', 'llama_operator.sizing.nearest')])"
+        "import sys\n"
+        "from llama_operator.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print(sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *words.split()], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    imported = json.loads(done.stderr.strip().splitlines()[-1].replace("'", '"'))
+    assert "llama_operator.cli.main" in imported
+    assert not set(absent) & set(imported)
+
+
+def test_completion_knows_every_command_and_option() -> None:
+    # Without the file argcomplete writes to descriptor 8, which only a shell opens.
+    line = "llama-operator size --max-m"
+    environment = {
+        "_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)),
+        "_ARGCOMPLETE_STDOUT_FILENAME": "/dev/stdout",
+    }  # fmt: skip
+    program = "import sys; from llama_operator.cli.main import main; main(['size'])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert "--max-model-len" in done.stdout
