@@ -12,13 +12,11 @@ from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
 from llama_operator.sizing.host import HostNeeds
 from llama_operator.sizing.kv_cache import bytes_per_token, request_tokens
+from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES
 from llama_operator.sizing.placement import Footprint, Placement
 from llama_operator.sizing.startup import startup_seconds
-from llama_operator.units import GIB, format_gib
+from llama_operator.units import format_gib
 
-UNMEASURED_MARGIN_BYTES: Final = GIB
-"""Error per GPU that is stated for engine versions without measured rows: three starts of vLLM 0.23
-left 0.9 GiB more than the rules of 0.19 say, and 95 of 100 rows of 0.15 to 0.19 lie within 0.6."""
 KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
 """Values of `--kv-cache-dtype`."""
 
