@@ -11,6 +11,7 @@ import pytest
 
 from cluster.world import GROUP_PATH, World, gpu_node
 from cluster.writes import operator_writes
+from controlplane import ApiError
 from faults.oracle import Oracle
 from workstation import OperatorProcess
 
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.fault(34), pytest.mark.soak]
 A100 = "NVIDIA-A100-SXM4-80GB"
 SMALL: dict[str, Any] = {"size": "8b", "format": "awq"}
 EDITS_PER_SECOND = 50
+CONNECTIONS = 4
 EDITS: tuple[dict[str, Any], ...] = (
     {"context": {"maxModelLen": 8192}},
     {"engine": {"extraArgs": ["--seed=1"]}},
@@ -37,42 +39,58 @@ WRITES_PER_EDIT = 0.25
 
 
 class Storm:
-    """Edits one deployment in a thread of its own, at a steady pace."""
+    """Edits one deployment at a steady pace, on several connections that take turns."""
 
     def __init__(self, world: World, name: str) -> None:
-        self._api = world.plane.api_client()
+        self._apis = [world.plane.api_client() for _ in range(CONNECTIONS)]
         self._path = f"{GROUP_PATH}/namespaces/{world.namespace}/llamadeployments/{name}"
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="storm", daemon=True)
-        self.edits = 0
+        self._threads = [
+            threading.Thread(target=self._run, args=(turn,), name=f"storm {turn}", daemon=True)
+            for turn in range(CONNECTIONS)
+        ]
+        self._made = [0] * CONNECTIONS
+        self._started = 0.0
         self.seconds = 0.0
 
-    def patch(self, spec: dict[str, Any]) -> None:
+    @property
+    def edits(self) -> int:
+        return sum(self._made)
+
+    def patch(self, spec: dict[str, Any], turn: int = 0) -> None:
         body = {"spec": spec}
-        self._api.request("PATCH", self._path, body, "application/merge-patch+json")
-        self.edits += 1
+        self._apis[turn].request("PATCH", self._path, body, "application/merge-patch+json")
+        self._made[turn] += 1
 
     def close(self) -> None:
-        self._api.close()
+        for api in self._apis:
+            api.close()
 
-    def _run(self) -> None:
-        started = time.monotonic()
-        for number, edit in enumerate(itertools.cycle(EDITS)):
-            due = started + number / EDITS_PER_SECOND
+    def _run(self, turn: int) -> None:
+        for number in itertools.count(turn, CONNECTIONS):
+            due = self._started + number / EDITS_PER_SECOND
             if self._stopped.wait(max(0.0, due - time.monotonic())):
                 break
-            self.patch(edit)
-        self.seconds = time.monotonic() - started
+            try:
+                self.patch(EDITS[number % len(EDITS)], turn)
+            except ApiError as error:
+                # The API server gives up a patch after it met other writes five times.
+                if error.code != 409:
+                    raise
 
     @contextmanager
     def blowing(self) -> Iterator[None]:
-        self._thread.start()
+        self._started = time.monotonic()
+        for thread in self._threads:
+            thread.start()
         try:
             yield
         finally:
             self._stopped.set()
-            self._thread.join(30)
-        assert not self._thread.is_alive()
+            for thread in self._threads:
+                thread.join(30)
+            self.seconds = time.monotonic() - self._started
+        assert not any(thread.is_alive() for thread in self._threads)
 
 
 def seconds_to_ready(world: World, name: str) -> float:
