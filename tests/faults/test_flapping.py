@@ -142,6 +142,7 @@ def test_a_storm_of_edits_ends_at_the_last_with_few_writes_and_rollouts(
     record_property("figure.seconds-to-ready-in-a-storm", round(max(meanwhile), 2))
     assert storm.edits >= seconds * EDITS_PER_SECOND / 4, "the storm was too weak to tell"
     assert len(mine) <= storm.edits * WRITES_PER_EDIT
-    # Five edits at once, then one every three seconds, and the last: each makes at most one pod.
-    assert len(pods) <= 5 + storm.seconds / 3 + 2
+    # Five edits at once, then one every three seconds, and the last: each makes one pod, or two
+    # when the StatefulSet's controller has not seen the edit yet and makes the old one again.
+    assert len(pods) <= 5 + storm.seconds / 3 + 4
     assert max(meanwhile) <= max(3 * alone, 10.0)
