@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from llama_operator.api.plan import Plan
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
@@ -33,14 +34,6 @@ class Fit:
     free_replicas: int
     wanted_replicas: int
     kept: bool = False
-
-    @property
-    def own_free_replicas(self) -> int:
-        """How many replicas start now on the chosen product alone."""
-        candidate, host = self.trial.candidate, self.trial.host
-        if host is None:
-            return 0
-        return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
     @property
     def fits_now(self) -> bool:
@@ -115,10 +108,25 @@ def _trials(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Iterab
 
 def _best(spec: LlamaDeploymentSpec, fitting: Iterable[Trial], survey: Survey) -> Fit:
     """The first that is free on its own product, else on all accepted ones, else the first."""
-    fits = [_fit(spec, trial, survey) for trial in sorted(fitting, key=_rank)]
-    at_home = (fit for fit in fits if fit.own_free_replicas >= fit.wanted_replicas)
-    anywhere = (fit for fit in fits if fit.fits_now)
-    return next(at_home, None) or next(anywhere, None) or fits[0]
+    ranked = sorted(fitting, key=_rank)
+    for trial in ranked:
+        if _own_free_replicas(trial) >= _wanted_replicas(spec):
+            return _fit(spec, trial, survey)
+    first = _fit(spec, ranked[0], survey)
+    others = (_fit(spec, trial, survey) for trial in ranked[1:])
+    return next((fit for fit in chain((first,), others) if fit.fits_now), first)
+
+
+def _wanted_replicas(spec: LlamaDeploymentSpec) -> int:
+    return max(1, spec.replicas)
+
+
+def _own_free_replicas(trial: Trial) -> int:
+    """How many replicas start now on the chosen product alone."""
+    candidate, host = trial.candidate, trial.host
+    if host is None:
+        return 0
+    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
 
 def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
@@ -168,7 +176,7 @@ def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
         for pool in accepted
         if trial.host is not None
     )
-    return Fit(trial, accepted, free, max(1, spec.replicas))
+    return Fit(trial, accepted, free, _wanted_replicas(spec))
 
 
 def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
@@ -196,5 +204,4 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     if spec.memory.utilization_percent is None and trial.utilization_percent > planned:
         return False
     there = replace(setting, gpu=gpu, product=gpu.product, total_bytes=gpu.total_bytes)
-    held = hold(spec, choice, candidate, there, max_model_len=setting.max_model_len)
-    return held.verdict is None
+    return hold(choice, candidate, there).verdict is None

@@ -66,7 +66,7 @@ def plan_on(
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
         return Planned(compose(spec, outcome), outcome.fits_now, waiting_message(outcome))
-    refusal = refuse_misfit(spec, outcome.trials)
+    refusal = refuse_misfit(outcome.trials)
     return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
 
 

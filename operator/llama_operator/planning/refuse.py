@@ -9,12 +9,7 @@ from llama_operator.catalog.refusals import listed
 from llama_operator.errors import SpecError
 from llama_operator.planning.outcome import Refusal
 from llama_operator.planning.survey import Survey
-from llama_operator.planning.trials import (
-    DEFAULT_REQUEST_TOKENS,
-    DEFAULT_REQUESTS,
-    STAGES,
-    Trial,
-)
+from llama_operator.planning.trials import STAGES, Trial
 from llama_operator.planning.wording import counted, memory_parts, requests_text
 from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.units import format_gib
@@ -59,7 +54,7 @@ def refuse_hardware(spec: LlamaDeploymentSpec, survey: Survey) -> Refusal:
     )
 
 
-def refuse_misfit(spec: LlamaDeploymentSpec, trials: Sequence[Trial]) -> Refusal:
+def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
     """The refusal of a spec that fits no GPUs here, told by the trial that came nearest."""
     trial = nearest(trials)
     reason = trial.verdict or Reason.KV_CACHE_TOO_SMALL
@@ -72,7 +67,7 @@ def refuse_misfit(spec: LlamaDeploymentSpec, trials: Sequence[Trial]) -> Refusal
         non_torch=memory.non_torch_bytes,
         graphs=memory.cuda_graph_bytes,
         kv_cache=trial.kv_cache_needed_bytes,
-        requests=_requests(spec, trial),
+        requests=requests_text(setting.concurrency, setting.max_model_len),
     )
     return Refusal(
         reason,
@@ -98,13 +93,6 @@ def _nearness(trial: Trial) -> tuple[int, float, int, str]:
     if needed and available and trial.verdict is not Reason.HOST_TOO_SMALL:
         share = available / needed
     return stage, share, -candidate.tensor_parallel_size, candidate.pool.product
-
-
-def _requests(spec: LlamaDeploymentSpec, trial: Trial) -> str:
-    if spec.context.max_model_len is not None:
-        return requests_text(spec.context.concurrency, spec.context.max_model_len)
-    shortest = min(DEFAULT_REQUEST_TOKENS, trial.choice.context_length)
-    return requests_text(DEFAULT_REQUESTS, shortest)
 
 
 def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str:

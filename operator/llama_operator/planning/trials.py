@@ -32,7 +32,7 @@ DEFAULT_REQUEST_TOKENS: Final = 8192
 """A placement must hold this many requests of this length when no maxModelLen is given."""
 KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
 """Values of `--kv-cache-dtype`."""
-_DTYPES: Final = {"bfloat16": "bf16", "float16": "fp16"}
+_DTYPES: Final = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
 """Compute dtypes, from values of `--dtype` to the names of sizing."""
 _REASONS: Final[Mapping[SizingReason, Reason]] = {
     SizingReason.UNSUPPORTED_MODEL: Reason.MODEL_NOT_SERVABLE,
@@ -130,44 +130,35 @@ class Trial:
         """
         if self.verdict is not Reason.KV_CACHE_TOO_SMALL or self.setting is None:
             return 0
-        wanted = replace(self.setting, concurrency=concurrency)
+        wanted = self.setting
+        if wanted.concurrency != concurrency:
+            wanted = replace(wanted, concurrency=concurrency)
         return _longest(wanted, limit=self.choice.context_length)
 
 
 def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Trial:
-    """Size one choice on one candidate and say whether it fits, now or later."""
-    refusal = gpu_refusal(spec, choice, candidate)
-    if refusal is not None:
-        return Trial(choice, candidate, *refusal)
-    setting = _setting(spec, choice, candidate)
-    return hold(spec, choice, candidate, setting, max_model_len=spec.context.max_model_len)
-
-
-def hold(
-    spec: LlamaDeploymentSpec,
-    choice: Choice,
-    candidate: Candidate,
-    setting: Setting,
-    *,
-    max_model_len: int | None,
-) -> Trial:
-    """Judge a setting: memory first, then the host.
+    """Size one choice on one candidate and say whether it fits, now or later.
 
     Without a length the GPUs must hold two requests of 8,192 tokens, and a block of each of the
     concurrent requests; the length becomes the longest, up to the model's own, of which the
     concurrent requests fit.
     """
-    concurrency = spec.context.concurrency
-    if max_model_len is not None:
-        asked = replace(setting, max_model_len=max_model_len, concurrency=concurrency)
-    else:
-        asked = max(_least(setting, choice, concurrency), key=_request_bytes)
-    found = _sized(asked)
-    if found.fits and max_model_len is None:
-        asked = replace(setting, concurrency=concurrency)
-        longest = _longest(asked, limit=choice.context_length)
-        asked = replace(asked, max_model_len=longest)
-        found = _sized(asked)
+    refusal = gpu_refusal(spec, choice, candidate)
+    if refusal is not None:
+        return Trial(choice, candidate, *refusal)
+    setting = _setting(spec, choice, candidate)
+    if spec.context.max_model_len is None:
+        least = _least(setting, choice)
+        if not _sized(least).fits:
+            return hold(choice, candidate, least)
+        longest = _longest(setting, limit=choice.context_length)
+        setting = replace(setting, max_model_len=longest)
+    return hold(choice, candidate, setting)
+
+
+def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
+    """Judge a setting: memory first, then the host."""
+    found = _sized(setting)
     if found.reason is not None and not found.stages:
         return Trial(choice, candidate, _REASONS[found.reason], found.message)
     host = host_needs(
@@ -180,16 +171,17 @@ def hold(
     if verdict is None:
         why = _host_shortage(candidate, host)
         verdict = Reason.HOST_TOO_SMALL if why else None
-    return Trial(choice, candidate, verdict, why, asked, found, host)
+    return Trial(choice, candidate, verdict, why, setting, found, host)
 
 
-def _least(setting: Setting, choice: Choice, concurrency: int) -> tuple[Setting, Setting]:
-    """What must fit when no length is asked for: both of these."""
+def _least(setting: Setting, choice: Choice) -> Setting:
+    """What must fit when no length is asked for: the larger of the two."""
     shortest = min(DEFAULT_REQUEST_TOKENS, choice.context_length)
-    return (
-        replace(setting, max_model_len=shortest, concurrency=DEFAULT_REQUESTS),
-        replace(setting, max_model_len=1, concurrency=concurrency),
-    )
+    usual = replace(setting, max_model_len=shortest, concurrency=DEFAULT_REQUESTS)
+    if setting.concurrency <= DEFAULT_REQUESTS:
+        return usual
+    block = setting.rules.memory.block_tokens
+    return max(usual, replace(setting, max_model_len=block), key=_request_bytes)
 
 
 def _request_bytes(setting: Setting) -> int:
@@ -202,7 +194,7 @@ def _request_bytes(setting: Setting) -> int:
 
 def _setting(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Setting:
     gpu, size, memory = candidate.pool.gpu, candidate.tensor_parallel_size, spec.memory
-    version, context = choice.version, choice.context_length
+    version, context = choice.version, spec.context.max_model_len or choice.context_length
     rules = engine_rules(version.engine, version.version)
     defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
@@ -226,6 +218,7 @@ def _setting(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) ->
         enforce_eager=memory.cuda_graphs is not CudaGraphs.ENABLED,
         dtype=_DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)],
         kv_cache_dtype=KV_DTYPES[memory.kv_cache_d_type],
+        concurrency=spec.context.concurrency,
     )
 
 
