@@ -11,7 +11,13 @@ from cluster.world import World
 from llama_operator.api.names import FIELD_MANAGER, child_labels
 from llama_operator.api.v1alpha1 import API_VERSION, KIND
 from llama_operator.cluster import resources
-from llama_operator.cluster.client import ApiClient, ApiError, ConflictError, NotFoundError
+from llama_operator.cluster.client import (
+    ApiClient,
+    ApiError,
+    ConflictError,
+    NotFoundError,
+    encode,
+)
 from llama_operator.cluster.cluster import Cluster
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure
 from llama_operator.reconcile.decide import with_uid
@@ -66,10 +72,16 @@ def nothing() -> None: ...
 
 
 def annotate(world: World) -> Callable[[], object]:
-    """Somebody else becomes the first of those who own fields."""
-    return lambda: world.kubectl(
-        "annotate", "service", "stale", "a=b", "--field-manager=aaa", "--overwrite"
+    """Somebody else becomes the first of those who own fields: appliers stand before the rest."""
+    path = f"/api/v1/namespaces/{world.namespace}/services/stale?fieldManager=other"
+    body = encode(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "stale", "annotations": {"a": "b"}},
+        }
     )
+    return lambda: world.api.request("PATCH", path, body, "application/apply-patch+yaml")
 
 
 def delete(world: World) -> Callable[[], object]:

@@ -57,8 +57,10 @@ def test_every_dependency_tells_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)
     groups = project["dependency-groups"]
-    wanted = [*project["project"]["dependencies"], *groups["test"], *groups["lint"]]
-    for requirement in wanted:
+    extras = project["project"]["optional-dependencies"]
+    assert groups["plot"] == extras["plot"]
+    named = [*groups["test"], *groups["lint"], *groups["plot"]]
+    for requirement in [*project["project"]["dependencies"], *named]:
         [line] = [line for line in text.splitlines() if f'"{requirement}"' in line][:1]
         assert re.search(r"# \w+", line), requirement
 

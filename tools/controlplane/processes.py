@@ -45,6 +45,25 @@ def end(folder: Path, timeout: float = 10.0) -> list[int]:
     return sorted(killed)
 
 
+def wait_frozen(pid: int, timeout: float = 10.0) -> None:
+    """Wait until every thread of a process that was sent SIGSTOP stands still, or has ended.
+
+    The signal returns before that: on busy cores a thread may run on for a moment.
+    """
+    deadline = time.monotonic() + timeout
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        stats = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return False  # it ended
+    # The state follows the name, which stands in brackets and may hold anything.
+    return any(stat.rpartition(")")[2].split()[0] not in "TtZX" for stat in stats)
+
+
 def _folder_of(pid: int) -> Path | None:
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from controlplane import folders
+from controlplane import folders, processes
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
@@ -127,6 +127,7 @@ class Supervisor:
     def pause(self, name: str) -> None:
         """Freeze a component: its connections stay open and nothing is answered."""
         self._components[name].send_signal(signal.SIGSTOP)
+        processes.wait_frozen(self._components[name].pid)
         self._paused.add(name)
 
     def resume(self, name: str) -> None:

@@ -1,32 +1,42 @@
 """The command `llama-operator`: one subcommand a module."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import argcomplete
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator import __version__
-from llama_operator.cli import completion, crd, gpus, models, plan, render, run
-from llama_operator.cli.live_inventory import live_inventory
 from llama_operator.errors import InputError, LlamaOperatorError
 
+if TYPE_CHECKING:
+    from llama_operator.planning.inventory import Inventory
+
 EXIT_BAD_INPUT: Final = 2
+COMMANDS: Final = ("plan", "render", "size", "models", "gpus", "crd", "run", "completion")
+"""Each is a module beside this one, in the order of the help."""
+ALONE: Final = ("version", "--version")
+"""What needs none of them."""
+PLANNING: Final = ("plan", "render")
+"""Commands that may ask a cluster for its nodes."""
 _EPILOG: Final = """
 Exit status: 0 done, and what was planned fits; 3 it does not fit; 2 bad input.
 
 First steps:
   llama-operator models                        what can be deployed
+  llama-operator size llama-3.1-instruct 70b --format awq --gpu NVIDIA-A100-SXM4-80GB
   llama-operator plan -f llama-70b-awq.yaml --nodes nodes.json
   kubectl apply -f llama-70b-awq.yaml
   kubectl get llama
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command, or with one of `COMMANDS` alone, which imports no other."""
     result = argparse.ArgumentParser(
         prog="llama-operator",
         description="Turns one LlamaDeployment into a sized, placed and served LLM.",
@@ -37,13 +47,24 @@ def parser() -> argparse.ArgumentParser:
     commands = result.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
-    plan.register(commands, live_inventory)
-    render.register(commands, live_inventory)
-    for module in (models, gpus, crd, run, completion):
-        module.register(commands)
+    for name in COMMANDS:
+        if only not in (None, name):
+            continue
+        module = import_module(f"llama_operator.cli.{name}")
+        if name in PLANNING:
+            module.register(commands, _live_inventory)
+        else:
+            module.register(commands)
     version = commands.add_parser("version", help="print the version", add_help=True)
     version.set_defaults(func=_version)
     return result
+
+
+def _live_inventory() -> "Inventory":
+    # Imported here: only commands that ask a cluster wait for its client.
+    from llama_operator.cli.live_inventory import live_inventory
+
+    return live_inventory()
 
 
 def _version(_: argparse.Namespace) -> int:
@@ -53,9 +74,12 @@ def _version(_: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    whole = parser()
-    argcomplete.autocomplete(whole)
-    arguments = whole.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    completing = "_ARGCOMPLETE" in os.environ
+    named = words[0] if words and words[0] in COMMANDS + ALONE and not completing else None
+    chosen = parser(named)
+    argcomplete.autocomplete(chosen)
+    arguments = chosen.parse_args(argv)
     try:
         return int(arguments.func(arguments))
     except InputError as error:

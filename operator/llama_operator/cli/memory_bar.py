@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from llama_operator.api.plan import MemoryPerGpu
 from llama_operator.units import format_gib
+
+if TYPE_CHECKING:
+    from llama_operator.api.plan import MemoryPerGpu
 
 BAR_CELLS: Final = 72
 
@@ -22,17 +24,40 @@ class Part:
     size_bytes: int
 
 
-def memory_parts(memory: MemoryPerGpu) -> tuple[Part, ...]:
+def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
     """The parts that add up to the GPU's total, as they lie in the bar."""
-    named = (
-        Part("W", "weights", "white on blue", memory.weights_bytes),
-        Part("A", "activations", "black on yellow", memory.activation_bytes),
-        Part("N", "non-torch", "white on magenta", memory.non_torch_bytes),
-        Part("G", "CUDA graphs", "white on red", memory.cuda_graph_bytes),
-        Part("K", "KV cache", "black on green", memory.kv_cache_bytes),
+    named = serving_parts(
+        weights_bytes=memory.weights_bytes,
+        activation_bytes=memory.activation_bytes,
+        non_torch_bytes=memory.non_torch_bytes,
+        cuda_graph_bytes=memory.cuda_graph_bytes,
+        kv_cache_bytes=memory.kv_cache_bytes,
     )
-    free = memory.total_bytes - sum(part.size_bytes for part in named)
-    return (*named, Part(".", "headroom", "dim", free))
+    return (*named, headroom(memory.total_bytes - sum(part.size_bytes for part in named)))
+
+
+def serving_parts(
+    *,
+    weights_bytes: int,
+    activation_bytes: int,
+    non_torch_bytes: int,
+    cuda_graph_bytes: int,
+    kv_cache_bytes: int,
+    kv_cache_name: str = "KV cache",
+) -> tuple[Part, ...]:
+    """What an engine takes of a GPU, in the order of the bar."""
+    return (
+        Part("W", "weights", "white on blue", weights_bytes),
+        Part("A", "activations", "black on yellow", activation_bytes),
+        Part("N", "non-torch", "white on magenta", non_torch_bytes),
+        Part("G", "CUDA graphs", "white on red", cuda_graph_bytes),
+        Part("K", kv_cache_name, "black on green", kv_cache_bytes),
+    )
+
+
+def headroom(size_bytes: int) -> Part:
+    """What an engine leaves free."""
+    return Part(".", "headroom", "dim", size_bytes)
 
 
 def cells(sizes: Sequence[int], width: int) -> list[int]:

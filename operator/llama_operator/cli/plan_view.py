@@ -1,20 +1,18 @@
 """A plan or a refusal in the terminal: tables, a memory bar, sentences."""
 
-import textwrap
 from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import REASONS
 from llama_operator.cli.memory_bar import BAR_CELLS, memory_bar, memory_lines, memory_parts
+from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.planning.outcome import Outcome, Refusal
 from llama_operator.units import format_gib
 
-LABEL_CELLS: Final = 13
 NOTHING_FITS: Final = (
     "no single change fits these nodes; add nodes with larger GPUs, or with more of them"
 )
@@ -37,7 +35,7 @@ def print_outcome(console: Console, deployment: LlamaDeployment, outcome: Outcom
 def print_plan(console: Console, plan: Plan) -> None:
     """Print the facts of a plan, a bar of one GPU's memory, and why it is this one."""
     for label, text in _facts(plan).items():
-        _print_wrapped(console, text, label=label)
+        print_wrapped(console, text, label=label)
     memory = plan.memory_per_gpu
     parts = memory_parts(memory)
     console.print(f"\n[bold]Memory of one GPU[/bold], {format_gib(memory.total_bytes)}")
@@ -46,7 +44,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         console.print(line)
     console.print("\n[bold]Why[/bold]")
     for reason in plan.reasons:
-        _print_wrapped(console, reason)
+        print_wrapped(console, reason)
 
 
 def _facts(plan: Plan) -> dict[str, str]:
@@ -76,26 +74,17 @@ def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:
     console.print(
         f"[bold]{escape(name)}[/bold]  [bold red]does not fit[/bold red]  {refusal.reason.value}"
     )
-    _print_wrapped(console, refusal.message, label="because")
+    print_wrapped(console, refusal.message, label="because")
     if refusal.needed_bytes is not None and refusal.available_bytes is not None:
         for label, value in (("needed", refusal.needed_bytes), ("there", refusal.available_bytes)):
             text = f"{format_gib(value)} per GPU, {value:,} bytes"
-            _print_wrapped(console, text, label=label)
+            print_wrapped(console, text, label=label)
     if not refusal.alternatives:
         memory_is_short = refusal.needed_bytes is not None
         remedy = NOTHING_FITS if memory_is_short else REASONS[refusal.reason].remedy
-        _print_wrapped(console, remedy, label="remedy")
+        print_wrapped(console, remedy, label="remedy")
         return
     console.print("\n[bold]What fits instead[/bold], cheapest change first")
     for alternative in refusal.alternatives:
-        _print_wrapped(console, alternative.summary)
+        print_wrapped(console, alternative.summary)
         console.print(f"    {alternative.patch}", style="cyan", markup=False, soft_wrap=True)
-
-
-def _print_wrapped(console: Console, text: str, *, label: str = "") -> None:
-    """A sentence below a dash or beside a label, in as many lines as it needs."""
-    head = f"  {label:<{LABEL_CELLS}}" if label else "  - "
-    width = max(20, console.width - len(head))
-    for index, line in enumerate(textwrap.wrap(text, width, break_on_hyphens=False)):
-        start = Text(head if index == 0 else " " * len(head), style="dim")
-        console.print(start.append(line, style="not dim"), soft_wrap=True)

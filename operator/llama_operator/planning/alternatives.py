@@ -14,7 +14,6 @@ from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.candidates import FP8_HARDWARE_CAPABILITY
 from llama_operator.planning.choices import Choice, choices, loadable
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
@@ -23,13 +22,10 @@ from llama_operator.planning.wording import counted
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.sizing.engine_budget import highest_utilization_percent
+from llama_operator.sizing.nearest import FP8_CAPABILITY, SMALLER_BATCHES, USEFUL_CONTEXT_TOKENS
 from llama_operator.units import format_gib
 
 ALTERNATIVES_LIMIT: Final = 5
-USEFUL_CONTEXT_TOKENS: Final = 1024
-"""Shorter contexts are not worth proposing."""
-SMALLER_BATCHES: Final = ((2048, 256), (512, 64))
-"""Tokens of a step and sequences; memory model, section 8."""
 
 Decide = Callable[[LlamaDeploymentSpec], Fit | Misfit | None]
 Patch = dict[str, Any]
@@ -176,8 +172,7 @@ def _smaller_memory(ground: Ground) -> Iterator[tuple[str, Patch]]:
     memory = ground.spec.memory
     sized = [trial for trial in ground.trials if trial.setting is not None]
     if memory.kv_cache_d_type is KvCacheDType.AUTO and any(
-        (trial.candidate.pool.gpu.compute_capability or (0, 0)) >= FP8_HARDWARE_CAPABILITY
-        for trial in sized
+        (trial.candidate.pool.gpu.compute_capability or (0, 0)) >= FP8_CAPABILITY for trial in sized
     ):
         yield "kvCacheDType fp8", {"memory": {"kvCacheDType": KvCacheDType.FP8.value}}
     for tokens, seqs in SMALLER_BATCHES:

@@ -16,7 +16,6 @@ SERVED_VENDOR: Final = "NVIDIA"
 """Vendor of the GPUs that the engines' images are built for."""
 FP8_KV_CAPABILITY: Final = (8, 0)
 """Least capability for an fp8 KV cache; from 8.9 on the hardware converts it."""
-FP8_HARDWARE_CAPABILITY: Final = (8, 9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,10 @@
 """The Plan that is written to the status, from a placement that fits."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
 from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec, ModelFormat
-from llama_operator.planning.candidates import FP8_HARDWARE_CAPABILITY, compute_dtype
+from llama_operator.planning.candidates import compute_dtype
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.trials import Trial
@@ -14,13 +13,11 @@ from llama_operator.sizing.cache import element_size, token_bytes
 from llama_operator.sizing.engine_budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
 from llama_operator.sizing.estimate import StageEstimate
 from llama_operator.sizing.host import HostNeeds
+from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES
+from llama_operator.sizing.nearest import FP8_CAPABILITY
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
-from llama_operator.units import GIB, format_gib
-
-UNMEASURED_MARGIN_BYTES: Final = GIB
-"""Error per GPU that is stated for engine versions without measured rows: three starts of vLLM 0.23
-left 0.9 GiB more than the rules of 0.19 say, and 95 of 100 rows of 0.15 to 0.19 lie within 0.6."""
+from llama_operator.units import format_gib
 
 
 def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
@@ -197,7 +194,7 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
     if compute_dtype(choice.scheme, gpu.compute_capability) != choice.scheme.dtype:
         yield f"dtype float16: {gpu.product} has no bfloat16"
     if spec.memory.kv_cache_d_type is KvCacheDType.FP8:
-        native = (gpu.compute_capability or (0, 0)) >= FP8_HARDWARE_CAPABILITY
+        native = (gpu.compute_capability or (0, 0)) >= FP8_CAPABILITY
         yield "KV cache fp8: as asked" + ("" if native else "; slower without fp8 hardware")
     if setting.max_num_seqs < spec.context.concurrency:
         yield (

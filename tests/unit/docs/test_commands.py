@@ -1,6 +1,7 @@
 """Commands that the pages show exist, and print what the pages show."""
 
 import argparse
+import io
 import re
 
 import pytest
@@ -84,7 +85,7 @@ def test_the_command_prints_what_is_shown(
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("sys.stdin", _Input(shown.stdin))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(shown.stdin.encode())))
     status = main(shown.command.split()[1:])
     printed = capsys.readouterr()
     found = [line.rstrip() for line in (printed.err + printed.out).strip().splitlines()]
@@ -97,16 +98,6 @@ def test_the_command_prints_what_is_shown(
             else (there == said)
         )
     assert status == _status_after(shown)
-
-
-class _Input:
-    """Standard input with a text."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def read(self) -> str:
-        return self._text
 
 
 def _status_after(shown: Transcript) -> int:

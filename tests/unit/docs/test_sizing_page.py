@@ -1,10 +1,5 @@
 """docs/explanation/sizing.md: its arithmetic holds, and its results are the code's."""
 
-import ast
-import math
-import re
-from fractions import Fraction
-
 import pytest
 
 from llama_operator.api.plan import Plan
@@ -22,13 +17,13 @@ from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.quantized import Matrix, matrix_bytes
 from llama_operator.sizing.rank_weights import rope_table_bytes
 from llama_operator.units import GIB, MIB
-from unit.docs.pages import ROOT, blocks_of, table
+from unit.docs.arithmetic import equations, evaluate, lines
+from unit.docs.pages import ROOT, table
 
 PAGE = "docs/explanation/sizing.md"
 CATALOG = Catalog.load()
 NODES = read_nodes_file(str(ROOT / "docs/how-to/nodes.yaml"))
 A100 = "NVIDIA-A100-SXM4-80GB"
-EQUATION = re.compile(r"^([\w ,-]+): (.+) = ([\d,.]+)$")
 
 
 def shape_of_70b() -> ModelShape:
@@ -43,23 +38,7 @@ def planned(**spec: object) -> Plan:
     return outcome.plan
 
 
-def evaluate(text: str) -> Fraction:
-    """The value of an expression of numbers, GiB, floor, ceil and min, without rounding."""
-    text = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text)
-    text = re.sub(r"\d+\.\d+", lambda number: f"Fraction({number.group(0)!r})", text)
-    tree = ast.parse(re.sub(r"(?<![\w.'])(\d+)(?![\w.'])", r"Fraction(\1)", text), mode="eval")
-    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert names <= {"Fraction", "floor", "ceil", "min", "GiB"}, names
-    scope = {"Fraction": Fraction, "floor": math.floor, "ceil": math.ceil, "min": min, "GiB": GIB}
-    return Fraction(eval(compile(tree, PAGE, "eval"), {"__builtins__": {}}, scope))
-
-
-EQUATIONS = {
-    match.group(1): (match.group(2), evaluate(match.group(3)))
-    for block in blocks_of(PAGE, "text")
-    for line in block.text.splitlines()
-    if (match := EQUATION.match(line))
-}
+EQUATIONS = equations(PAGE)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
@@ -100,8 +79,7 @@ def test_a_result_is_that_of_the_code(name: str) -> None:
 
 
 def test_no_equation_is_left_unread() -> None:
-    lines = [line for block in blocks_of(PAGE, "text") for line in block.text.splitlines()]
-    assert len([line for line in lines if " = " in line]) == len(EQUATIONS) == 24
+    assert len([line for line in lines(PAGE) if " = " in line]) == len(EQUATIONS) == 24
 
 
 def test_the_matrices_are_those_of_the_code() -> None:

@@ -1,0 +1,103 @@
+"""`llama-operator size`: where each byte of a GPU goes, for any model and setting."""
+
+import argparse
+import json
+import sys
+from typing import Final
+
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from llama_operator.cli.size_options import add_options
+from llama_operator.errors import InputError
+
+EXIT_FITS: Final = 0
+EXIT_BAD_INPUT: Final = 2
+EXIT_DOES_NOT_FIT: Final = 3
+_DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs and KV cache.
+
+The model is one of the catalog, a config.json, or a repository, of which only the
+configuration is fetched. No cluster is asked and no weights are read. When it does not
+fit, the nearest settings that do are named, each with its numbers."""
+_EPILOG: Final = """Exit status: 0 it fits, or no GPU is named; 3 it does not fit; 2 bad input.
+
+Examples:
+  llama-operator size llama-3.1-instruct 70b --format awq --gpu NVIDIA-A100-SXM4-80GB
+  llama-operator size --config config.json --gpu NVIDIA-L4 --max-model-len 32768
+  llama-operator size Qwen/Qwen3-30B-A3B --gpu NVIDIA-H100-80GB-HBM3 -tp 2 -o json
+  llama-operator size llama-3.1-instruct 8b --sweep
+  llama-operator size llama-3.1-instruct 8b --train qlora --sequence-length 4096
+  llama-operator size --jsonl < settings.jsonl"""
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "size",
+        help="size a model on a GPU: where each byte goes, and what fits",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=RawDescriptionRichHelpFormatter,
+    )
+    add_options(parser)
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        InputError: an argument is wrong; names it and what is allowed.
+    """
+    if arguments.jsonl:
+        return _jsonl(arguments)
+    # Imported below: whoever asks for help, or for another command, waits for none of these.
+    from llama_operator.cli.catalog_option import load_catalog, tell
+    from llama_operator.cli.size_question import read_subject
+
+    _check(arguments)
+    catalog, errors = load_catalog(arguments)
+    tell(errors)
+    subject = read_subject(arguments, catalog)
+    if arguments.train is not None:
+        from llama_operator.cli.size_train import run_training
+
+        status = run_training(arguments, subject)
+    elif arguments.sweep:
+        from llama_operator.cli.size_sweep import run_sweep
+
+        status = run_sweep(arguments, catalog, subject)
+    else:
+        from llama_operator.cli.size_one import run_one
+
+        status = run_one(arguments, catalog, subject)
+    return EXIT_BAD_INPUT if errors else status
+
+
+def _jsonl(arguments: argparse.Namespace) -> int:
+    from llama_operator.cli.size_jsonl import answer_lines
+
+    named = arguments.model or arguments.config or arguments.gpu or arguments.catalog
+    if named or arguments.sweep or arguments.train or arguments.plot:
+        msg = "--jsonl reads everything from standard input and goes with no other argument"
+        raise InputError(msg)
+    answer_lines(sys.stdin.buffer, sys.stdout)
+    return EXIT_FITS
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Arguments that exclude each other.
+
+    Raises:
+        InputError: they are given together.
+    """
+    if arguments.sweep and arguments.train is not None:
+        msg = "--sweep and --train exclude each other"
+        raise InputError(msg)
+    if arguments.sweep and arguments.plot is not None:
+        msg = "--plot draws one setting; it does not go with --sweep"
+        raise InputError(msg)
+
+
+def print_json(value: object) -> None:
+    """A result as JSON."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))

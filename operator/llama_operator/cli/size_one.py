@@ -1,0 +1,211 @@
+"""One setting of `llama-operator size`: estimated, printed and drawn."""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.cli.size_question import Subject, read_serving
+from llama_operator.cli.size_view import print_answer, scheme_text
+from llama_operator.errors import CatalogError, InputError, SizingError, SpecError
+from llama_operator.sizing.checkpoints import download_bytes
+from llama_operator.sizing.engine_budget import Budgeting
+from llama_operator.sizing.estimate import Estimate, estimate
+from llama_operator.sizing.host import HostNeeds, disk_bytes, host_needs
+from llama_operator.sizing.margin import margin_text
+from llama_operator.sizing.nearest import Nearest, Serving, nearest
+from llama_operator.sizing.settings import Setting
+
+EXIT_FITS: Final = 0
+EXIT_DOES_NOT_FIT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `size` says of one setting.
+
+    `host` is None for engines whose pods are not known; `disk_bytes` is of one node.
+    `host_weights_bytes` are weights that stay in the node's memory (llama.cpp's input embedding).
+    """
+
+    subject: Subject
+    serving: Serving
+    setting: Setting
+    estimate: Estimate
+    disk_bytes: int
+    host: HostNeeds | None
+    host_weights_bytes: int
+    nearest: tuple[Nearest, ...]
+
+    @property
+    def engine_version(self) -> str:
+        """Of the setting; empty where none is known."""
+        return engine_version(self.serving, self.setting)
+
+    @property
+    def margin(self) -> str:
+        """What is not measured, in words; empty where all is."""
+        return margin_text(self.setting.rules, self.engine_version)
+
+
+def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> int:
+    """Estimate one setting and print it; returns the exit status.
+
+    Raises:
+        InputError: an argument is wrong.
+    """
+    answer = answer_of(arguments, catalog, subject)
+    if arguments.plot is not None:
+        from llama_operator.cli.size_plot import bars_of, draw
+
+        draw(arguments.plot, f"{subject.title}, {scheme_text(subject.scheme)}", bars_of(answer))
+    if arguments.output == "json":
+        from llama_operator.cli.size import print_json
+
+        print_json(as_object(answer))
+    else:
+        console = Console(no_color=arguments.no_color or None, highlight=False)
+        print_answer(console, answer)
+    return EXIT_DOES_NOT_FIT if answer.estimate.fits is False else EXIT_FITS
+
+
+def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Answer:
+    """Everything that is said of one setting.
+
+    Raises:
+        InputError: an argument is wrong, or something has no rule.
+    """
+    serving = read_serving(arguments, catalog, subject)
+    try:
+        setting = serving.setting()
+        found = estimate(setting)
+        proposals = (
+            nearest(serving, schemes=subject.others, gpus=catalog.tables.gpus)
+            if found.fits is False
+            else ()
+        )
+        download = subject.stored_bytes or download_bytes(subject.shape, subject.scheme)
+    except SizingError as error:
+        raise InputError(str(error)) from None
+    return Answer(
+        subject=subject,
+        serving=serving,
+        setting=setting,
+        estimate=found,
+        disk_bytes=disk_bytes(download),
+        host=_host(catalog, setting, download),
+        host_weights_bytes=_host_weights_bytes(setting, found),
+        nearest=proposals,
+    )
+
+
+def _host(catalog: Catalog, setting: Setting, download: int) -> HostNeeds | None:
+    """Of one node, which holds the GPUs of one pipeline stage."""
+    try:
+        row = catalog.host(setting.rules.engine)
+    except CatalogError:
+        return None
+    return host_needs(row, ranks=setting.tensor_parallel_size, download_bytes=download)
+
+
+def _host_weights_bytes(setting: Setting, found: Estimate) -> int:
+    """What a GGUF file holds beyond the buffers of the GPUs; memory model, section 3."""
+    if setting.rules.budgeting is not Budgeting.ALLOCATED or not found.stages:
+        return 0
+    return max(0, found.checkpoint_bytes - sum(stage.weights_bytes for stage in found.stages))
+
+
+def as_object(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON, in the words of `size --jsonl`."""
+    subject = answer.subject
+    host = answer.host
+    return {
+        "model": subject.title,
+        **({"repository": subject.repository} if subject.repository else {}),
+        "parameters": subject.shape.parameters(),
+        **({"stored_bytes": subject.stored_bytes} if subject.stored_bytes else {}),
+        **({"note": subject.note} if subject.note else {}),
+        **({"bounds": list(answer.estimate.bounds)} if answer.estimate.bounds else {}),
+        **setting_object(answer.serving, answer.setting),
+        **estimate_object(answer.estimate),
+        **({"margin": answer.margin} if answer.margin else {}),
+        "disk_bytes": answer.disk_bytes,
+        **({"host_weights_bytes": answer.host_weights_bytes} if answer.host_weights_bytes else {}),
+        **(
+            {
+                "host_memory_bytes": host.memory_bytes,
+                "host_shm_bytes": host.shm_bytes,
+                "host_cpu_millicores": host.cpu_millicores,
+            }
+            if host
+            else {}
+        ),
+        "alternatives": [
+            {
+                "options": {name: value or True for name, value in item.changes},
+                **setting_object(item.serving, item.setting),
+                **estimate_object(item.estimate),
+            }
+            for item in answer.nearest
+        ],
+    }
+
+
+def engine_version(serving: Serving, setting: Setting) -> str:
+    """The version that was asked for, or the one that the operator deploys; empty for neither."""
+    if serving.engine_version is not None:
+        return serving.engine_version
+    try:
+        return Catalog.load().engine(setting.rules.engine).version
+    except SpecError:
+        return ""
+
+
+def setting_object(serving: Serving, setting: Setting) -> dict[str, Any]:
+    """A setting as JSON."""
+    gpu = {"product": setting.product, "total_bytes": setting.total_bytes}
+    return {
+        "engine": setting.rules.engine,
+        "engine_version": engine_version(serving, setting) or None,
+        "quantization": setting.scheme.name,
+        "dtype": setting.dtype,
+        "kv_cache_dtype": setting.kv_cache_dtype,
+        "gpu": gpu if setting.total_bytes else None,
+        "tensor_parallel_size": setting.tensor_parallel_size,
+        "pipeline_parallel_size": setting.pipeline_parallel_size,
+        "gpu_memory_utilization": setting.utilization if setting.total_bytes else None,
+        "max_model_len": setting.max_model_len,
+        "max_num_batched_tokens": setting.max_num_batched_tokens,
+        "max_num_seqs": setting.max_num_seqs,
+        "enforce_eager": setting.enforce_eager,
+    }
+
+
+def estimate_object(found: Estimate) -> dict[str, Any]:
+    """An estimate as JSON: of all stages, then of each."""
+    facts: dict[str, Any] = {
+        "fits": found.fits,
+        "reason": found.reason,
+        "message": found.message or None,
+        "checkpoint_bytes": found.checkpoint_bytes,
+        "budget_bytes": found.budget_bytes,
+        "headroom_bytes": found.headroom_bytes,
+        "kv_cache_tokens": found.kv_cache_tokens,
+        "max_concurrency": found.max_concurrency,
+        "stages": [
+            {
+                "layers": stage.layers,
+                "weights_bytes": stage.weights_bytes,
+                "activation_bytes": stage.activation_bytes,
+                "non_torch_bytes": stage.non_torch_bytes,
+                "cuda_graph_bytes": stage.cuda_graph_bytes,
+                "kv_cache_bytes": stage.kv_cache_bytes,
+                "kv_cache_tokens": stage.kv_cache_tokens,
+                "request_bytes": stage.request_bytes,
+            }
+            for stage in found.stages
+        ],
+    }
+    return {key: value for key, value in facts.items() if value is not None}

@@ -1,0 +1,231 @@
+"""The arguments of `llama-operator size`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from llama_operator.catalog.training_tables import LORA_TARGETS, METHODS
+from llama_operator.cli.catalog_option import add_catalog_option
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all arguments, in groups."""
+    _add_model(parser)
+    _add_placement(parser.add_argument_group("GPU and engine"))
+    _add_output(parser.add_argument_group("output"))
+    _add_training(parser.add_argument_group("fine-tuning"))
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="name of the catalog, e.g. llama-3.1-instruct, or a repository such as Qwen/Qwen3-8B",
+    )
+    parser.add_argument("size", nargs="?", metavar="SIZE", help="of the catalog's model, e.g. 70b")
+    parser.add_argument(
+        "--config", type=Path, metavar="PATH", help="a config.json, or a folder with one, instead"
+    )
+    parser.add_argument(
+        "--format",
+        metavar="FORMAT",
+        help="format of the catalog's model, e.g. awq (default: 16 bit)",
+    )
+    parser.add_argument(
+        "--quantization",
+        action="append",
+        metavar="NAME",
+        help="scheme, e.g. fp8-dynamic or Q4_K_M, or with --format one that it is published in; "
+        "default: what configuration or format say; repeatable with --sweep",
+    )
+    parser.add_argument(
+        "--hub",
+        choices=("HuggingFace", "ModelScope"),
+        default="HuggingFace",
+        help="where repositories are (default: HuggingFace)",
+    )
+    parser.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit of the repository"
+    )
+    add_catalog_option(parser)
+
+
+def _add_placement(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--gpu",
+        action="append",
+        metavar="PRODUCT",
+        help="product as in the node's label; without it nothing is said about fitting; "
+        "repeatable with --sweep",
+    )
+    group.add_argument(
+        "--gpu-memory-mib",
+        type=whole(1, 1 << 24),
+        metavar="MIB",
+        help="the node's label nvidia.com/gpu.memory, before what the catalog has",
+    )
+    group.add_argument(
+        "-tp",
+        "--tensor-parallel-size",
+        type=whole(1, 1024),
+        metavar="N",
+        help="GPUs that each layer is divided over (default: 1; with --sweep 1, 2, 4 and 8)",
+    )
+    group.add_argument(
+        "-pp",
+        "--pipeline-parallel-size",
+        type=whole(1, 1024),
+        default=1,
+        metavar="N",
+        help="stages that the layers are divided into (default: 1)",
+    )
+    group.add_argument(
+        "--engine",
+        metavar="NAME",
+        help="vllm, sglang, tgi, transformers, llama.cpp, ollama or mlx-lm (default: vllm, or what "
+        "loads the quantization)",
+    )
+    group.add_argument(
+        "--engine-version",
+        metavar="VERSION",
+        help="e.g. 0.19.0 (default: the one that the operator deploys)",
+    )
+    group.add_argument(
+        "--max-model-len",
+        type=whole(1, 1 << 30),
+        metavar="TOKENS",
+        help="context of one request (default: the longest that the model was made for)",
+    )
+    group.add_argument(
+        "--gpu-memory-utilization",
+        type=share,
+        metavar="SHARE",
+        help="share of a GPU for the engine, above 0 and at most 1 (default: what the operator "
+        "writes for vLLM, else the engine's)",
+    )
+    group.add_argument(
+        "--dtype", choices=("bf16", "fp16", "fp32"), help="compute dtype (default: the GPU's best)"
+    )
+    group.add_argument(
+        "--kv-cache-dtype",
+        default="auto",
+        metavar="DTYPE",
+        help="auto, fp8, or llama.cpp's f16, q8_0, q4_0 (default: auto)",
+    )
+    group.add_argument(
+        "--max-num-seqs",
+        type=whole(1, 1 << 20),
+        metavar="N",
+        help="sequences of a step (default: the engine's)",
+    )
+    group.add_argument(
+        "--max-num-batched-tokens",
+        type=whole(1, 1 << 24),
+        metavar="N",
+        help="tokens of a step (default: the engine's)",
+    )
+    group.add_argument("--enforce-eager", action="store_true", help="no CUDA graphs")
+
+
+def _add_output(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "-o", "--output", choices=("table", "json"), default="table", help="default: table"
+    )
+    group.add_argument("--no-color", action="store_true", help="no colours; NO_COLOR does the same")
+    group.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="also draw the memory of a GPU into FILE, .svg or .png; needs the extra plot",
+    )
+    group.add_argument(
+        "--sweep",
+        action="store_true",
+        help="the longest context by GPU, number of GPUs and quantization, as a table",
+    )
+    group.add_argument(
+        "--jsonl",
+        action="store_true",
+        help="read settings from standard input and write estimates, one JSON object a line",
+    )
+
+
+def _add_training(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument("--train", choices=METHODS, help="memory to fine-tune the model instead")
+    group.add_argument(
+        "--lora-rank", type=whole(1, 4096), default=16, metavar="N", help="default: 16"
+    )
+    group.add_argument(
+        "--lora-targets",
+        choices=LORA_TARGETS,
+        default="all",
+        help="matrices with adapters: all of the layers, of attention, or queries and values "
+        "(default: all)",
+    )
+    group.add_argument(
+        "--gpus", type=whole(1, 65536), default=1, metavar="N", help="data-parallel GPUs"
+    )
+    group.add_argument(
+        "--zero3",
+        action="store_true",
+        help="divide weights, gradients and optimizer states over the GPUs (ZeRO-3, FSDP)",
+    )
+    group.add_argument(
+        "--batch-size",
+        type=whole(1, 65536),
+        default=1,
+        metavar="N",
+        help="sequences of one GPU in a step (default: 1)",
+    )
+    group.add_argument(
+        "--sequence-length",
+        type=whole(1, 1 << 24),
+        default=2048,
+        metavar="TOKENS",
+        help="tokens of a sequence (default: 2048)",
+    )
+    group.add_argument(
+        "--checkpointing",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="keep the inputs of layers only and compute a layer again (default: yes)",
+    )
+    group.add_argument(
+        "--optimizer",
+        default="adamw",
+        metavar="NAME",
+        help="adamw, adamw-bf16, adamw-8bit, adafactor or sgd (default: adamw)",
+    )
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers within bounds, both inclusive."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            msg = f"{text[:40]!r} is no whole number from {least} to {most:,}"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return read
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1.
+
+    Raises:
+        ArgumentTypeError: it is another.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        msg = f"{text[:40]!r} is no number above 0 and at most 1"
+        raise argparse.ArgumentTypeError(msg)
+    return value

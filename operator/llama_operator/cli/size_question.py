@@ -1,0 +1,304 @@
+"""From the arguments of `llama-operator size` to a model, a GPU and a way to serve."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
+from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
+from llama_operator.errors import InputError, SizingError, SpecError
+from llama_operator.sizing.cache import KV_CACHE_DTYPES
+from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.engine_budget import engine_rules
+from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.models.shape import model_shape
+from llama_operator.sizing.nearest import Changes, Serving
+from llama_operator.sizing.quantization_config import quantization_name
+from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.settings import MIG_MARK
+
+if TYPE_CHECKING:
+    from llama_operator.download.facts import HubName
+
+SIXTEEN_BIT: Final = "none"
+AT_LOAD: Final = ("fp8-online",)
+"""Schemes that vLLM makes of 16-bit weights while it loads them."""
+ENGINE_OF_FAMILY: Final = {"gguf": "llama.cpp", "mlx": "mlx-lm"}
+CONFIG_BYTES_LIMIT: Final = 16 << 20
+NOTHING_NAMED: Final = (
+    "MODEL or --config is needed: a name of the catalog with its SIZE, e.g. llama-3.1-instruct "
+    "70b, a repository, e.g. Qwen/Qwen3-8B, or a config.json"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model that is asked about.
+
+    Attributes:
+        title: as people know it.
+        repository: where it is published; empty for a file.
+        shape: its tensors.
+        scheme: how its weights are stored.
+        others: other quantizations, each with the options that choose it.
+        stored_bytes: weights as the repository holds them; None where that is not known.
+        note: how they differ from what is computed; empty where they do not.
+    """
+
+    title: str
+    repository: str
+    shape: ModelShape
+    scheme: Scheme
+    others: tuple[tuple[Changes, Scheme], ...]
+    stored_bytes: int | None = None
+    note: str = ""
+
+
+def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
+    """The model of the arguments.
+
+    Raises:
+        InputError: no model is named, or something that does not exist; names what does.
+        LlamaOperatorError: a hub does not answer or refuses.
+    """
+    if arguments.config is not None:
+        if arguments.model is not None:
+            msg = "MODEL and --config exclude each other"
+            raise InputError(msg)
+        return _of_config(read_config_file(arguments.config), str(arguments.config), "", arguments)
+    if arguments.model is None:
+        raise InputError(NOTHING_NAMED)
+    if "/" in arguments.model:
+        if arguments.size is not None:
+            msg = f"SIZE {arguments.size!r}: a repository has no sizes"
+            raise InputError(msg)
+        return _of_repository(arguments)
+    if arguments.size is None:
+        sizes = [row.size for row in catalog.tables.models if row.name == arguments.model]
+        known = f"sizes are {', '.join(sizes)}" if sizes else _known_models(catalog)
+        msg = f"SIZE is needed beside MODEL {arguments.model!r}: {known}"
+        raise InputError(msg)
+    return _of_catalog(arguments, catalog)
+
+
+def read_config_file(path: Path) -> Mapping[str, Any]:
+    """The object of a config.json, or of the one in a folder.
+
+    Raises:
+        InputError: it cannot be read or is no JSON object.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        if file.stat().st_size > CONFIG_BYTES_LIMIT:
+            msg = f"--config {file}: more than {CONFIG_BYTES_LIMIT >> 20} MiB are no config.json"
+            raise InputError(msg)
+        found = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        msg = f"--config {file} cannot be read: {error.strerror}"
+        raise InputError(msg) from None
+    except (ValueError, RecursionError) as error:
+        msg = f"--config {file} is no JSON: {error}"
+        raise InputError(msg) from None
+    if not isinstance(found, dict):
+        msg = f"--config {file} holds no JSON object"
+        raise InputError(msg)
+    return found
+
+
+def _of_repository(arguments: argparse.Namespace) -> Subject:
+    # Imported here: no other way to name a model needs a network.
+    from llama_operator.download.compare import compare, stored_bytes
+    from llama_operator.download.hub import find_token, model_facts
+
+    hub: HubName = arguments.hub
+    facts = model_facts(
+        arguments.model, hub=hub, revision=arguments.revision, token=find_token(hub)
+    )
+    if facts.config is None:
+        found = "only GGUF files" if facts.gguf else "no config.json"
+        msg = (
+            f"MODEL {arguments.model!r} has {found}; give the configuration of the model that they "
+            "were made from by --config, with --quantization"
+        )
+        raise InputError(msg)
+    config = dict(facts.config)
+    if facts.quantization_config is not None and "quantization_config" not in config:
+        config["quantization_config"] = facts.quantization_config
+    subject = _of_config(config, arguments.model, facts.repository, arguments)
+    if arguments.quantization:
+        return subject
+    computed = checkpoint_bytes(subject.shape, subject.scheme)
+    note = compare(facts, computed) or ""
+    return replace(subject, stored_bytes=stored_bytes(facts), note=note)
+
+
+def _of_config(
+    config: Mapping[str, Any], title: str, repository: str, arguments: argparse.Namespace
+) -> Subject:
+    if arguments.format is not None:
+        msg = "--format is for models of the catalog; --quantization names a scheme"
+        raise InputError(msg)
+    try:
+        shape = model_shape(config, name=repository or title)
+        name = _one_quantization(arguments) or quantization_name(config)
+        scheme = scheme_for(name)
+    except SizingError as error:
+        msg = f"{title}: {error}"
+        raise InputError(msg) from None
+    made = AT_LOAD if scheme.name == SIXTEEN_BIT else ()
+    others = tuple(((("--quantization", name),), scheme_for(name)) for name in made)
+    return Subject(title, repository, shape, scheme, others)
+
+
+def _of_catalog(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
+    try:
+        model = catalog.model(arguments.model, arguments.size)
+        shape = catalog_shape(model)
+        scheme, publication = _published(arguments, catalog, model)
+    except SpecError as error:
+        field = error.field.removeprefix("spec.")
+        option = {"model": "MODEL", "size": "SIZE"}.get(field, f"--{field}")
+        msg = f"{option}: {error.message}"
+        raise InputError(msg) from None
+    except SizingError as error:
+        raise InputError(str(error)) from None
+    rows = catalog.publications(model.name, model.size)
+    others = {
+        (row.format, row.quantization): (
+            (("--format", row.format), ("--quantization", row.quantization)),
+            catalog.scheme(row.scheme),
+        )
+        for row in rows
+        if row.hub == arguments.hub and row.publisher_rank == 1 and row.scheme != scheme.name
+    }
+    repository = publication.repository if publication else ""
+    title = f"{model.name} {model.size}"
+    return Subject(title, repository, shape, scheme, tuple(others.values()))
+
+
+def catalog_shape(model: Model) -> ModelShape:
+    """The shape of a catalog's model.
+
+    Raises:
+        InputError: the model cannot be served.
+    """
+    if model.architecture is None:
+        msg = f"MODEL: {model.name} {model.size} cannot be sized: {model.not_servable}"
+        raise InputError(msg)
+    facts = asdict(model.architecture)
+    config = {key: value for key, value in facts.items() if key not in ("name", "source")}
+    return model_shape(config, name=f"{model.name} {model.size}")
+
+
+def _published(
+    arguments: argparse.Namespace, catalog: Catalog, model: Model
+) -> tuple[Scheme, Publication | None]:
+    """The scheme of the arguments and, with a format, the publication that holds it."""
+    quantization = _one_quantization(arguments)
+    where = model.name, model.size
+    if arguments.format is not None:
+        row = catalog.resolve(*where, arguments.format, quantization, arguments.hub)
+        return catalog.scheme(row.scheme), row
+    if quantization is not None:
+        return scheme_for(quantization), None
+    for row in catalog.publications(*where):
+        if row.scheme == SIXTEEN_BIT and row.hub == arguments.hub and row.publisher_rank == 1:
+            return catalog.scheme(row.scheme), row
+    return scheme_for(SIXTEEN_BIT), None
+
+
+def _one_quantization(arguments: argparse.Namespace) -> str | None:
+    names = arguments.quantization or [None]
+    if len(names) > 1 and not arguments.sweep:
+        msg = "--quantization: several only with --sweep"
+        raise InputError(msg)
+    return names[0] if len(names) == 1 and not arguments.sweep else None
+
+
+def _known_models(catalog: Catalog) -> str:
+    names = sorted({row.name for row in catalog.tables.models})
+    return f"the catalog has {', '.join(names)}; a repository is named owner/name"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU: its row, the product as its label spells it, and what a process sees of it."""
+
+    gpu: Gpu
+    product: str
+    total_bytes: int
+
+
+def read_gpu(product: str, memory_mib: int | None, catalog: Catalog) -> Card:
+    """The GPU of a label, with the memory of its label where that is given.
+
+    A MIG slice has its own memory and the compute capability of its parent.
+
+    Raises:
+        InputError: the catalog does not know it and no memory is given.
+    """
+    known = catalog.gpu(product)
+    if known is not None:
+        total = known.total_bytes if memory_mib is None else visible_bytes(known, memory_mib)
+        return Card(known, product, total)
+    if memory_mib is None:
+        msg = (
+            f"--gpu {product!r} is not in the catalog (llama-operator gpus lists it); "
+            "give its label nvidia.com/gpu.memory by --gpu-memory-mib"
+        )
+        raise InputError(msg)
+    parent = catalog.gpu(product.split(MIG_MARK)[0]) if MIG_MARK in product else None
+    row = unknown_gpu(product, memory_mib, parent.compute_capability if parent else None)
+    return Card(row, product, row.total_bytes)
+
+
+def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Serving:
+    """How the model is to be served.
+
+    Raises:
+        InputError: an argument names what does not exist; names what does.
+    """
+    products = arguments.gpu or []
+    if len(products) > 1 and not arguments.sweep:
+        msg = "--gpu: several only with --sweep"
+        raise InputError(msg)
+    if arguments.gpu_memory_mib is not None and not products:
+        msg = "--gpu-memory-mib is of a GPU; name it by --gpu"
+        raise InputError(msg)
+    allowed = ("auto", *KV_CACHE_DTYPES)
+    if arguments.kv_cache_dtype not in allowed:
+        msg = f"--kv-cache-dtype {arguments.kv_cache_dtype!r} is none of {', '.join(allowed)}"
+        raise InputError(msg)
+    engine = arguments.engine or ENGINE_OF_FAMILY.get(subject.scheme.family, "vllm")
+    try:
+        engine_rules(engine, arguments.engine_version)
+    except SizingError as error:
+        msg = f"--engine: {error}"
+        raise InputError(msg) from None
+    serving = Serving(
+        model=subject.shape,
+        scheme=subject.scheme,
+        engine=engine,
+        engine_version=arguments.engine_version,
+        tensor_parallel_size=arguments.tensor_parallel_size or 1,
+        pipeline_parallel_size=arguments.pipeline_parallel_size,
+        utilization=arguments.gpu_memory_utilization,
+        max_model_len=arguments.max_model_len,
+        max_num_batched_tokens=arguments.max_num_batched_tokens,
+        max_num_seqs=arguments.max_num_seqs,
+        enforce_eager=arguments.enforce_eager,
+        dtype=arguments.dtype,
+        kv_cache_dtype=arguments.kv_cache_dtype,
+    )
+    if len(products) != 1:
+        return serving
+    return on_card(serving, read_gpu(products[0], arguments.gpu_memory_mib, catalog))
+
+
+def on_card(serving: Serving, card: Card) -> Serving:
+    """The same on a GPU."""
+    return replace(serving, gpu=card.gpu, product=card.product, total_bytes=card.total_bytes)
