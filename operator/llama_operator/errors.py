@@ -8,8 +8,7 @@
     ├── InputError             a file or argument given to the command line is wrong
     ├── SizingError            the memory model has no rule for it
     │   ├── ConfigError                   a config.json cannot be read as a model
-    │   ├── UnsupportedSchemeError        no bytes are known for the quantization scheme
-    │   └── UnsupportedArchitectureError  no formulas are known for the kind of model
+    │   └── UnsupportedSchemeError        no bytes are known for the quantization scheme
     ├── HubError               a hub did not give the facts of a model
     │   ├── RepositoryNotFoundError  there is no such repository, or it is private
     │   ├── RevisionNotFoundError    the repository has no such branch, tag or commit
@@ -112,12 +111,6 @@ class ConfigError(SizingError):
 
 class UnsupportedSchemeError(SizingError):
     """The bytes of this quantization scheme are not known."""
-
-
-class UnsupportedArchitectureError(SizingError):
-    """The formulas do not describe this kind of model."""
-
-    reason = "ModelNotServable"
 
 
 class HubError(LlamaOperatorError):

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from llama_operator.catalog import refusals
-from llama_operator.catalog.checks import matches_version
 from llama_operator.catalog.gpus import SHARED_SUFFIX
 from llama_operator.catalog.rows import (
-    BatchDefaults,
     EngineHost,
     EngineVersion,
     Gpu,
@@ -166,24 +164,6 @@ class Catalog:
         known = refusals.listed(row.version for row in versions)
         message = f"the catalog has no version {version!r} of {versions[0].engine}; it has {known}"
         raise SpecError("spec.engine.version", message)
-
-    def batch_defaults(self, engine: EngineVersion, gpu: Gpu) -> BatchDefaults:
-        """Tokens of a step and sequences that the engine takes by itself on a GPU.
-
-        Raises:
-            CatalogError: engine_defaults.csv says nothing of this engine.
-        """
-        product = gpu.product.casefold()
-        for rule in self.tables.batch_defaults:
-            excluded = rule.excluded_product.casefold()
-            if (
-                matches_version(rule, engine.engine, engine.version)
-                and gpu.total_bytes >= rule.min_gpu_bytes
-                and not (excluded and excluded in product)
-            ):
-                return rule.defaults
-        msg = f"engine_defaults.csv has no row for {engine.engine} {engine.version}"
-        raise CatalogError(msg)
 
     def host(self, engine: str) -> EngineHost:
         """What pods of an engine need of their node.

@@ -105,7 +105,7 @@ def check_engines(
             raise CatalogError(msg)
     for row in versions:
         if not any(
-            matches_version(rule, row.engine, row.version)
+            _matches_version(rule, row.engine, row.version)
             and not rule.min_gpu_bytes
             and not rule.excluded_product
             for rule in rules
@@ -114,7 +114,7 @@ def check_engines(
             raise CatalogError(msg)
 
 
-def matches_version(rule: BatchDefaultsRule, engine: str, version: str) -> bool:
+def _matches_version(rule: BatchDefaultsRule, engine: str, version: str) -> bool:
     """Whether a rule of engine_defaults.csv speaks of this version."""
     numbers = tuple(int(part) for part in version.split("."))
     return (

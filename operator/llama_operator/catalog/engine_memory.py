@@ -16,9 +16,9 @@ NEWEST: Final = (10**6,)
 """Stands for the newest version of an engine whose version is not known."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class EngineMemory:
-    """Facts of one engine version.
+    """Facts of one engine version. Compared by identity: `engine_memory` gives one for a version.
 
     Attributes:
         block_tokens: tokens that the KV cache is allocated by.

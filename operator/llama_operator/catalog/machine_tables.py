@@ -83,8 +83,6 @@ def read_engines() -> tuple[EngineVersion, ...]:
             version=row.text("version"),
             image=row.text("image"),
             default=row.flag("default"),
-            graphs_inside_budget=row.flag("graphs_inside_budget"),
-            sampler_alpha=row.number("sampler_alpha", least=0, most=100),
             min_compute_capability=compute_capability,
             measured=row.flag("measured"),
             source=row.text("source"),

@@ -141,17 +141,14 @@ class Scheme:
 class EngineVersion:
     """Facts of one engine that change by version.
 
-    `graphs_inside_budget`: CUDA graphs are subtracted from the budget (vLLM from 0.21).
-    `sampler_alpha`: factor of the logits in the activation peak (memory model, section 6).
-    `default`: the version deployed when the user names none.
+    What its memory follows from is in engine_memory.csv. `default`: the version deployed when the
+    user names none. `measured`: logs of it were compared with what is computed.
     """
 
     engine: str
     version: str
     image: str
     default: bool
-    graphs_inside_budget: bool
-    sampler_alpha: float
     min_compute_capability: tuple[int, int]
     measured: bool
     source: str

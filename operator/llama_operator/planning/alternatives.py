@@ -8,28 +8,24 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from llama_operator.api.plan import CudaGraphs
+from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
 from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.candidates import FP8_HARDWARE_CAPABILITY
 from llama_operator.planning.choices import Choice, choices, loadable
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
-from llama_operator.planning.trials import Trial, longest_context
+from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
-from llama_operator.sizing.budget import highest_utilization_percent
-from llama_operator.sizing.kv_cache import request_tokens
-from llama_operator.sizing.sharding import valid_tensor_parallel_sizes
-from llama_operator.sizing.weights import checkpoint_bytes
+from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.division import valid_tensor_parallel_sizes
+from llama_operator.sizing.engine_budget import highest_utilization_percent
+from llama_operator.sizing.nearest import FP8_CAPABILITY, SMALLER_BATCHES, USEFUL_CONTEXT_TOKENS
 from llama_operator.units import format_gib
 
 ALTERNATIVES_LIMIT: Final = 5
-USEFUL_CONTEXT_TOKENS: Final = 1024
-"""Shorter contexts are not worth proposing."""
-SMALLER_BATCHES: Final = ((2048, 256), (512, 64))
-"""Tokens of a step and sequences; memory model, section 8."""
 
 Decide = Callable[[LlamaDeploymentSpec], Fit | Misfit | None]
 Patch = dict[str, Any]
@@ -56,7 +52,7 @@ class Ground:
             return None
         if length is not None and any(length > option.context_length for option in options):
             return None
-        return decide(spec, options, self.catalog, self.survey)
+        return decide(spec, options, self.survey)
 
 
 def alternatives(ground: Ground) -> tuple[Alternative, ...]:
@@ -107,12 +103,12 @@ def _planned(ground: Ground, patch: Patch) -> Fit | Misfit | None:
 
 def _numbers(fit: Fit) -> str:
     trial = fit.trial
-    if trial.memory is None:
+    if trial.memory is None or trial.setting is None:
         return trial.candidate.gpus
     return (
         f"{trial.candidate.gpus}, weights {format_gib(trial.memory.weights_bytes)} per GPU, "
-        f"KV cache {counted(trial.memory.kv_cache_tokens, 'token')}, "
-        f"context {trial.max_model_len:,}"
+        f"KV cache {counted(trial.memory.kv_cache_tokens or 0, 'token')}, "
+        f"context {trial.setting.max_model_len:,}"
     )
 
 
@@ -133,10 +129,7 @@ def _shorter(
 ) -> Iterator[tuple[str, Patch]]:
     """The longest context that any placement holds, beside another patch."""
     concurrency = spec.context.concurrency
-    longest = max(
-        (longest_context(trial.spare_tokens, concurrency, trial.choice) for trial in trials),
-        default=0,
-    )
+    longest = max((trial.longest_context(concurrency) for trial in trials), default=0)
     asked = spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
@@ -155,7 +148,8 @@ def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:
     length = ground.spec.context.max_model_len
     if length is None:
         return
-    held = max((trial.spare_tokens // request_tokens(length) for trial in ground.trials), default=0)
+    short = (trial for trial in ground.trials if trial.verdict is Reason.KV_CACHE_TOO_SMALL)
+    held = max((trial.held_requests for trial in short), default=0)
     if 1 <= held < ground.spec.context.concurrency:
         yield f"concurrency {held:,}", {"context": {"concurrency": held}}
 
@@ -163,12 +157,12 @@ def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:
 def _larger_share(ground: Ground) -> Iterator[tuple[str, Patch]]:
     shares = set()
     for trial in ground.trials:
-        if trial.placement is not None:
-            gpu = trial.placement.gpu
+        gpu = trial.candidate.pool.gpu
+        if trial.setting is not None:
             share = highest_utilization_percent(
                 gpu.total_bytes, gpu.reserved_at_start_bytes, trial.candidate.tensor_parallel_size
             )
-            if share > trial.placement.utilization_percent:
+            if share > trial.utilization_percent:
                 shares.add(share)
     for share in sorted(shares):
         yield f"utilizationPercent {share}", {"memory": {"utilizationPercent": share}}
@@ -176,19 +170,18 @@ def _larger_share(ground: Ground) -> Iterator[tuple[str, Patch]]:
 
 def _smaller_memory(ground: Ground) -> Iterator[tuple[str, Patch]]:
     memory = ground.spec.memory
-    placements = [trial.placement for trial in ground.trials if trial.placement is not None]
+    sized = [trial for trial in ground.trials if trial.setting is not None]
     if memory.kv_cache_d_type is KvCacheDType.AUTO and any(
-        (placement.gpu.compute_capability or (0, 0)) >= FP8_HARDWARE_CAPABILITY
-        for placement in placements
+        (trial.candidate.pool.gpu.compute_capability or (0, 0)) >= FP8_CAPABILITY for trial in sized
     ):
         yield "kvCacheDType fp8", {"memory": {"kvCacheDType": KvCacheDType.FP8.value}}
     for tokens, seqs in SMALLER_BATCHES:
-        if any(placement.max_num_seqs > seqs for placement in placements):
+        if any(trial.setting is not None and trial.setting.max_num_seqs > seqs for trial in sized):
             yield (
                 f"maxNumBatchedTokens {tokens:,} and maxNumSeqs {seqs:,}",
                 {"memory": {"maxNumBatchedTokens": tokens, "maxNumSeqs": seqs}},
             )
-    if memory.cuda_graphs is CudaGraphs.ENABLED and placements:
+    if memory.cuda_graphs is CudaGraphs.ENABLED and sized:
         yield "cudaGraphs Disabled", {"memory": {"cudaGraphs": CudaGraphs.DISABLED.value}}
 
 
@@ -197,7 +190,7 @@ def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
     if not ground.trials:
         return
     choice = ground.trials[0].choice
-    sizes = valid_tensor_parallel_sizes(choice.architecture, choice.scheme)
+    sizes = valid_tensor_parallel_sizes(choice.shape, choice.scheme)
     for index, entry in enumerate(ground.spec.hardware):
         if entry.count is None:
             continue
@@ -263,4 +256,4 @@ def _shorter_beside(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[
 
 
 def _checkpoint_bytes(choice: Choice) -> int:
-    return checkpoint_bytes(choice.architecture, choice.scheme)
+    return checkpoint_bytes(choice.shape, choice.scheme)

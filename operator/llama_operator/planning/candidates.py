@@ -9,15 +9,13 @@ from llama_operator.api.v1alpha1 import HardwareSpec, KvCacheDType, LlamaDeploym
 from llama_operator.catalog.rows import Scheme
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool
-from llama_operator.sizing.sharding import TENSOR_PARALLEL_SIZES, tensor_parallel_obstacle
+from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, division_obstacle
+from llama_operator.sizing.settings import BFLOAT16_SINCE
 
 SERVED_VENDOR: Final = "NVIDIA"
 """Vendor of the GPUs that the engines' images are built for."""
-BFLOAT16_CAPABILITY: Final = (8, 0)
-"""GPUs below compute in float16 (CUDA programming guide: bf16 from compute capability 8.0)."""
 FP8_KV_CAPABILITY: Final = (8, 0)
 """Least capability for an fp8 KV cache; from 8.9 on the hardware converts it."""
-FP8_HARDWARE_CAPABILITY: Final = (8, 9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def candidates(
         for size in TENSOR_PARALLEL_SIZES:
             if size > 1 and not (pool.divisible and size <= pool.largest_cards):
                 break
-            obstacle = tensor_parallel_obstacle(choice.architecture, choice.scheme, size)
+            obstacle = division_obstacle(choice.shape, choice.scheme, size)
             if size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
 
@@ -81,7 +79,7 @@ def gpu_refusal(
             f"an fp8 KV cache needs compute capability {_dotted(FP8_KV_CAPABILITY)}, "
             f"it has {_dotted(capability)}"
         )
-    obstacle = tensor_parallel_obstacle(choice.architecture, choice.scheme, size)
+    obstacle = division_obstacle(choice.shape, choice.scheme, size)
     if obstacle is not None:
         return Reason.TENSOR_PARALLEL_SIZE, obstacle
     if size > 1 and not pool.divisible:
@@ -95,7 +93,7 @@ def gpu_refusal(
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
     """Data type of activations: the checkpoint's own, but no bfloat16 on GPUs that lack it."""
-    if scheme.dtype == "bfloat16" and (compute_capability or (0, 0)) < BFLOAT16_CAPABILITY:
+    if scheme.dtype == "bfloat16" and (compute_capability or (0, 0)) < BFLOAT16_SINCE:
         return "float16"
     return scheme.dtype
 

@@ -8,7 +8,6 @@ from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import EngineType, LlamaDeploymentSpec, ModelFormat
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import (
-    Architecture,
     EngineHost,
     EngineVersion,
     Model,
@@ -17,10 +16,10 @@ from llama_operator.catalog.rows import (
 )
 from llama_operator.engines.engine import Engine
 from llama_operator.engines.registry import engine as engine_named
-from llama_operator.errors import SpecError
-from llama_operator.sizing.linears import SUPPORTED_MODEL_TYPES
-from llama_operator.sizing.schemes import is_sized
-from llama_operator.sizing.weights import checkpoint_bytes
+from llama_operator.errors import SizingError, SpecError
+from llama_operator.sizing.architectures import shape_of
+from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
+from llama_operator.sizing.models.model import ModelShape
 
 ENGINE_FORMATS: Final[Mapping[EngineType, frozenset[ModelFormat]]] = {
     EngineType.VLLM: frozenset(
@@ -29,8 +28,6 @@ ENGINE_FORMATS: Final[Mapping[EngineType, frozenset[ModelFormat]]] = {
 }
 """Formats of the repositories that each engine loads; which schemes is the engine's to say."""
 DEFAULT_ENGINE: Final = EngineType.VLLM
-SIXTEEN_BIT: Final = "none"
-"""Scheme of weights that are not quantized."""
 UNBOUNDED_CAPABILITY: Final = (99, 0)
 """A compute capability that no kernel asks more than: what is refused here is refused always."""
 
@@ -39,11 +36,12 @@ UNBOUNDED_CAPABILITY: Final = (99, 0)
 class Choice:
     """One publication of the model and the engine that would serve it.
 
+    `shape` is what its sizes follow from, the same object in every choice of the model.
     `download_bytes` are its files: 16-bit weights where the engine quantizes them itself.
     """
 
     model: Model
-    architecture: Architecture
+    shape: ModelShape
     publication: Publication
     scheme: Scheme
     engine: Engine
@@ -109,7 +107,7 @@ def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
             found,
             key=lambda choice: (
                 choice.publication.auto_rank or len(ModelFormat),
-                -checkpoint_bytes(choice.architecture, choice.scheme),
+                -checkpoint_bytes(choice.shape, choice.scheme),
                 choice.publication.quantization,
             ),
         )
@@ -127,10 +125,12 @@ def obstacle(row: Publication, engine_type: EngineType, catalog: Catalog) -> str
     if refusal is not None:
         return refusal
     architecture = catalog.model(row.model, row.size).architecture
-    if architecture is None or architecture.model_type not in SUPPORTED_MODEL_TYPES:
+    if architecture is None:
         return f"the memory of {row.model} {row.size} is not known"
-    if not is_sized(scheme):
-        return f"the memory of {scheme.name} is not known"
+    try:
+        shape_of(architecture)
+    except SizingError as error:
+        return f"the memory of {row.model} {row.size} is not known: {error}"
     return None
 
 
@@ -142,17 +142,18 @@ def _choice(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> Ch
     name = DEFAULT_ENGINE if spec.engine.type is EngineType.AUTO else spec.engine.type
     version = catalog.engine(name)
     scheme = catalog.scheme(row.scheme)
-    stored = catalog.scheme(SIXTEEN_BIT) if row.quantize_at_load else scheme
+    shape = shape_of(model.architecture)
     return Choice(
         model=model,
-        architecture=model.architecture,
+        shape=shape,
         publication=row,
         scheme=scheme,
         engine=engine_named(name),
         version=version,
         host=catalog.host(version.engine),
         image=spec.engine.image or version.image,
-        download_bytes=row.file_bytes or checkpoint_bytes(model.architecture, stored),
+        download_bytes=row.file_bytes
+        or download_bytes(shape, scheme, quantize_at_load=row.quantize_at_load),
     )
 
 

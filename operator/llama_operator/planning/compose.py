@@ -1,24 +1,23 @@
 """The Plan that is written to the status, from a placement that fits."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
 from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec, ModelFormat
-from llama_operator.planning.candidates import FP8_HARDWARE_CAPABILITY, compute_dtype
+from llama_operator.planning.candidates import compute_dtype
+from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
-from llama_operator.sizing.budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
+from llama_operator.sizing.cache import element_size, token_bytes
+from llama_operator.sizing.engine_budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
+from llama_operator.sizing.estimate import StageEstimate
 from llama_operator.sizing.host import HostNeeds
-from llama_operator.sizing.kv_cache import bytes_per_token, request_tokens
 from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES
-from llama_operator.sizing.placement import Footprint, Placement
+from llama_operator.sizing.nearest import FP8_CAPABILITY
+from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
 from llama_operator.units import format_gib
-
-KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
-"""Values of `--kv-cache-dtype`."""
 
 
 def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
@@ -28,7 +27,8 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         ValueError: the trial was not sized, so it cannot have won.
     """
     trial = fit.trial
-    placement, memory, host = _sized(trial)
+    setting, memory, host = _sized(trial)
+    budget, tokens = trial.available_bytes or 0, memory.kv_cache_tokens or 0
     choice, candidate = trial.choice, trial.candidate
     row, pool = choice.publication, candidate.pool
     return Plan(
@@ -54,25 +54,25 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         tensor_parallel_size=candidate.tensor_parallel_size,
         pipeline_parallel_size=1,
         dtype=compute_dtype(choice.scheme, pool.gpu.compute_capability),
-        kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
+        kv_cache_dtype=setting.kv_cache_dtype,
         tool_call_parser=choice.engine.tool_call_parser(choice.model.abilities),
-        max_model_len=trial.max_model_len,
+        max_model_len=setting.max_model_len,
         concurrency=spec.context.concurrency,
-        max_num_seqs=placement.max_num_seqs,
-        max_num_batched_tokens=placement.max_num_batched_tokens,
+        max_num_seqs=setting.max_num_seqs,
+        max_num_batched_tokens=setting.max_num_batched_tokens,
         cuda_graphs=spec.memory.cuda_graphs,
-        utilization_percent=placement.utilization_percent,
-        kv_cache_tokens=memory.kv_cache_tokens,
-        max_concurrency=memory.kv_cache_tokens // request_tokens(trial.max_model_len),
+        utilization_percent=trial.utilization_percent,
+        kv_cache_tokens=tokens,
+        max_concurrency=trial.held_requests,
         memory_per_gpu=MemoryPerGpu(
-            total_bytes=placement.total_bytes,
-            budget_bytes=memory.budget_bytes,
+            total_bytes=setting.total_bytes,
+            budget_bytes=budget,
             weights_bytes=memory.weights_bytes,
             activation_bytes=memory.activation_bytes,
             non_torch_bytes=memory.non_torch_bytes,
             cuda_graph_bytes=memory.cuda_graph_bytes,
-            kv_cache_bytes=memory.kv_cache_bytes,
-            headroom_bytes=placement.total_bytes - memory.budget_bytes,
+            kv_cache_bytes=memory.kv_cache_bytes or 0,
+            headroom_bytes=setting.total_bytes - budget,
         ),
         host=HostResources(
             cpu_millicores=host.cpu_millicores,
@@ -83,8 +83,8 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         startup_seconds=startup_seconds(
             choice.download_bytes, cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED
         ),
-        summary=_summary(spec, trial, memory),
-        reasons=list(_reasons(spec, fit, placement, memory)),
+        summary=_summary(spec, trial, setting, memory),
+        reasons=list(_reasons(spec, fit, setting, memory)),
     )
 
 
@@ -101,29 +101,31 @@ def waiting_message(fit: Fit) -> str:
     )
 
 
-def _sized(trial: Trial) -> tuple[Placement, Footprint, HostNeeds]:
-    if trial.placement is None or trial.memory is None or trial.host is None:
+def _sized(trial: Trial) -> tuple[Setting, StageEstimate, HostNeeds]:
+    if trial.setting is None or trial.memory is None or trial.host is None:
         msg = f"{trial.candidate.gpus} was not sized"
         raise ValueError(msg)
-    return trial.placement, trial.memory, trial.host
+    return trial.setting, trial.memory, trial.host
 
 
-def _summary(spec: LlamaDeploymentSpec, trial: Trial, memory: Footprint) -> str:
+def _summary(
+    spec: LlamaDeploymentSpec, trial: Trial, setting: Setting, memory: StageEstimate
+) -> str:
     return (
         f"{trial.candidate.gpus}: weights {format_gib(memory.weights_bytes)} and KV cache "
-        f"{format_gib(memory.kv_cache_bytes)} per GPU; "
-        f"{counted(memory.kv_cache_tokens, 'token')} hold "
-        f"{requests_text(spec.context.concurrency, trial.max_model_len)}"
+        f"{format_gib(memory.kv_cache_bytes or 0)} per GPU; "
+        f"{counted(memory.kv_cache_tokens or 0, 'token')} hold "
+        f"{requests_text(spec.context.concurrency, setting.max_model_len)}"
     )
 
 
 def _reasons(
-    spec: LlamaDeploymentSpec, fit: Fit, placement: Placement, memory: Footprint
+    spec: LlamaDeploymentSpec, fit: Fit, setting: Setting, memory: StageEstimate
 ) -> Iterator[str]:
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
-    yield _context_reason(spec, fit.trial, memory)
-    yield from _memory_reasons(spec, fit.trial, placement)
+    yield _context_reason(spec, fit.trial.choice, setting, memory)
+    yield from _memory_reasons(spec, fit.trial, setting)
 
 
 def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:
@@ -160,23 +162,26 @@ def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
     return f"{candidate.gpus}: as {entry} says"
 
 
-def _context_reason(spec: LlamaDeploymentSpec, trial: Trial, memory: Footprint) -> str:
-    wanted = requests_text(spec.context.concurrency, trial.max_model_len)
+def _context_reason(
+    spec: LlamaDeploymentSpec, choice: Choice, setting: Setting, memory: StageEstimate
+) -> str:
+    length = setting.max_model_len
+    wanted = requests_text(spec.context.concurrency, length)
     if spec.context.max_model_len is not None:
-        return f"context {trial.max_model_len:,}: as asked; the KV cache holds {wanted}"
-    if trial.max_model_len == trial.choice.context_length:
-        return f"context {trial.max_model_len:,}: the model's own; the KV cache holds {wanted}"
+        return f"context {length:,}: as asked; the KV cache holds {wanted}"
+    if length == choice.context_length:
+        return f"context {length:,}: the model's own; the KV cache holds {wanted}"
     return (
-        f"context {trial.max_model_len:,}: the longest; {wanted} fill the "
-        f"{counted(memory.kv_cache_tokens, 'token')} of KV cache"
+        f"context {length:,}: the longest; {wanted} fill the "
+        f"{counted(memory.kv_cache_tokens or 0, 'token')} of KV cache"
     )
 
 
-def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, placement: Placement) -> Iterator[str]:
-    gpu, choice = placement.gpu, trial.choice
-    size = placement.tensor_parallel_size
+def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -> Iterator[str]:
+    gpu, choice = trial.candidate.pool.gpu, trial.choice
+    size = setting.tensor_parallel_size
     planned = planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size)
-    used = placement.utilization_percent
+    used = trial.utilization_percent
     if used > planned:
         yield (
             f"utilization {used} %: as asked, but above the {planned} % that are safe on "
@@ -189,18 +194,18 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, placement: Placemen
     if compute_dtype(choice.scheme, gpu.compute_capability) != choice.scheme.dtype:
         yield f"dtype float16: {gpu.product} has no bfloat16"
     if spec.memory.kv_cache_d_type is KvCacheDType.FP8:
-        native = (gpu.compute_capability or (0, 0)) >= FP8_HARDWARE_CAPABILITY
+        native = (gpu.compute_capability or (0, 0)) >= FP8_CAPABILITY
         yield "KV cache fp8: as asked" + ("" if native else "; slower without fp8 hardware")
-    if placement.max_num_seqs < spec.context.concurrency:
+    if setting.max_num_seqs < spec.context.concurrency:
         yield (
-            f"maxNumSeqs {placement.max_num_seqs:,} is below the concurrency: more requests "
+            f"maxNumSeqs {setting.max_num_seqs:,} is below the concurrency: more requests "
             f"wait in the queue"
         )
     if not choice.version.measured:
-        per_token = bytes_per_token(
-            choice.architecture,
+        per_token = token_bytes(
+            choice.shape,
             tensor_parallel_size=size,
-            element_bytes=placement.kv_cache_element_bytes,
+            element=element_size(setting.kv_cache_dtype, setting.dtype_bytes),
         )
         yield (
             f"{choice.engine.name} {choice.version.version} has not been measured: "

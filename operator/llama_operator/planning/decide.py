@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from llama_operator.api.plan import Plan
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
-from llama_operator.catalog.catalog import Catalog
 from llama_operator.planning.candidates import (
     Candidate,
     candidates,
@@ -15,7 +15,7 @@ from llama_operator.planning.candidates import (
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
 from llama_operator.planning.trials import Trial, attempt, hold
-from llama_operator.sizing.budget import planned_utilization_percent
+from llama_operator.sizing.engine_budget import planned_utilization_percent
 
 ACCEPTED_LIMIT = 32
 """Bound of `plan.gpu.acceptedProducts`."""
@@ -34,14 +34,6 @@ class Fit:
     free_replicas: int
     wanted_replicas: int
     kept: bool = False
-
-    @property
-    def own_free_replicas(self) -> int:
-        """How many replicas start now on the chosen product alone."""
-        candidate, host = self.trial.candidate, self.trial.host
-        if host is None:
-            return 0
-        return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
     @property
     def fits_now(self) -> bool:
@@ -68,7 +60,6 @@ class Misfit:
 def decide(
     spec: LlamaDeploymentSpec,
     options: Sequence[Choice],
-    catalog: Catalog,
     survey: Survey,
     current: Plan | None = None,
 ) -> Fit | Misfit:
@@ -81,40 +72,35 @@ def decide(
     Args:
         spec: what to serve.
         options: publications, best first; a format of its own has one.
-        catalog: for the engine's defaults.
         survey: the GPUs of the cluster.
         current: the plan that runs; None for a new deployment.
     """
-    best = _fresh(spec, options, catalog, survey)
-    kept = _today(spec, options, catalog, survey, current)
+    best = _fresh(spec, options, survey)
+    kept = _today(spec, options, survey, current)
     if kept is None or (isinstance(best, Fit) and best.is_like(kept)):
         return best
     return kept
 
 
-def _fresh(
-    spec: LlamaDeploymentSpec, options: Sequence[Choice], catalog: Catalog, survey: Survey
-) -> Fit | Misfit:
+def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
     failed: list[Trial] = []
     for choice in options:
         fitting: list[Trial] = []
-        for trial in _trials(spec, choice, catalog, survey):
+        for trial in _trials(spec, choice, survey):
             (failed if trial.verdict else fitting).append(trial)
         if fitting:
             return _best(spec, fitting, survey)
     return Misfit(tuple(failed))
 
 
-def _trials(
-    spec: LlamaDeploymentSpec, choice: Choice, catalog: Catalog, survey: Survey
-) -> Iterable[Trial]:
+def _trials(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Iterable[Trial]:
     """Trials of a choice; of each pool no more GPUs than the fewest that fit."""
     done: set[tuple[int, str, str]] = set()
     for candidate in candidates(spec, choice, survey.pools):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
         if key in done:
             continue
-        trial = attempt(spec, choice, candidate, catalog)
+        trial = attempt(spec, choice, candidate)
         if trial.verdict is None:
             done.add(key)
         yield trial
@@ -122,10 +108,25 @@ def _trials(
 
 def _best(spec: LlamaDeploymentSpec, fitting: Iterable[Trial], survey: Survey) -> Fit:
     """The first that is free on its own product, else on all accepted ones, else the first."""
-    fits = [_fit(spec, trial, survey) for trial in sorted(fitting, key=_rank)]
-    at_home = (fit for fit in fits if fit.own_free_replicas >= fit.wanted_replicas)
-    anywhere = (fit for fit in fits if fit.fits_now)
-    return next(at_home, None) or next(anywhere, None) or fits[0]
+    ranked = sorted(fitting, key=_rank)
+    for trial in ranked:
+        if _own_free_replicas(trial) >= _wanted_replicas(spec):
+            return _fit(spec, trial, survey)
+    first = _fit(spec, ranked[0], survey)
+    others = (_fit(spec, trial, survey) for trial in ranked[1:])
+    return next((fit for fit in chain((first,), others) if fit.fits_now), first)
+
+
+def _wanted_replicas(spec: LlamaDeploymentSpec) -> int:
+    return max(1, spec.replicas)
+
+
+def _own_free_replicas(trial: Trial) -> int:
+    """How many replicas start now on the chosen product alone."""
+    candidate, host = trial.candidate, trial.host
+    if host is None:
+        return 0
+    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
 
 def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
@@ -142,7 +143,6 @@ def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
 def _today(
     spec: LlamaDeploymentSpec,
     options: Iterable[Choice],
-    catalog: Catalog,
     survey: Survey,
     current: Plan | None,
 ) -> Fit | None:
@@ -158,7 +158,7 @@ def _today(
                 and candidate.pool.resource == current.gpu.resource
                 and candidate.tensor_parallel_size == current.tensor_parallel_size
             ):
-                trial = attempt(spec, choice, candidate, catalog)
+                trial = attempt(spec, choice, candidate)
                 if trial.verdict is None:
                     return replace(_fit(spec, trial, survey), kept=True)
     return None
@@ -176,14 +176,14 @@ def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
         for pool in accepted
         if trial.host is not None
     )
-    return Fit(trial, accepted, free, max(1, spec.replicas))
+    return Fit(trial, accepted, free, _wanted_replicas(spec))
 
 
 def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     """Whether the very plan of the trial, with all its settings, fits on another pool too."""
-    chosen, placement, choice = trial.candidate, trial.placement, trial.choice
+    chosen, setting, choice = trial.candidate, trial.setting, trial.choice
     size = chosen.tensor_parallel_size
-    if placement is None or (pool.resource, pool.label) != (
+    if setting is None or (pool.resource, pool.label) != (
         chosen.pool.resource,
         chosen.pool.label,
     ):
@@ -201,8 +201,7 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     ):
         return False
     planned = planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size)
-    if spec.memory.utilization_percent is None and placement.utilization_percent > planned:
+    if spec.memory.utilization_percent is None and trial.utilization_percent > planned:
         return False
-    there = replace(placement, gpu=gpu, total_bytes=gpu.total_bytes)
-    held = hold(spec, choice, candidate, there, max_model_len=trial.max_model_len)
-    return held.verdict is None
+    there = replace(setting, gpu=gpu, product=gpu.product, total_bytes=gpu.total_bytes)
+    return hold(choice, candidate, there).verdict is None

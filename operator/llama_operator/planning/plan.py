@@ -63,10 +63,10 @@ def plan_on(
     here = {pool.product for pool in surveyed.pools}
     if spec.hardware and not any(entry.gpu in here for entry in spec.hardware):
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
-    outcome = decide(spec, options, catalog, surveyed, current)
+    outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
         return Planned(compose(spec, outcome), outcome.fits_now, waiting_message(outcome))
-    refusal = refuse_misfit(spec, outcome.trials)
+    refusal = refuse_misfit(outcome.trials)
     return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
 
 

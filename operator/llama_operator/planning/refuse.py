@@ -9,14 +9,9 @@ from llama_operator.catalog.refusals import listed
 from llama_operator.errors import SpecError
 from llama_operator.planning.outcome import Refusal
 from llama_operator.planning.survey import Survey
-from llama_operator.planning.trials import (
-    DEFAULT_REQUEST_TOKENS,
-    DEFAULT_REQUESTS,
-    STAGES,
-    Trial,
-)
+from llama_operator.planning.trials import STAGES, Trial
 from llama_operator.planning.wording import counted, memory_parts, requests_text
-from llama_operator.sizing.sharding import valid_tensor_parallel_sizes
+from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.units import format_gib
 
 TOLD_LIMIT: Final = 8
@@ -59,27 +54,27 @@ def refuse_hardware(spec: LlamaDeploymentSpec, survey: Survey) -> Refusal:
     )
 
 
-def refuse_misfit(spec: LlamaDeploymentSpec, trials: Sequence[Trial]) -> Refusal:
+def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
     """The refusal of a spec that fits no GPUs here, told by the trial that came nearest."""
     trial = nearest(trials)
     reason = trial.verdict or Reason.KV_CACHE_TOO_SMALL
-    if trial.memory is None or trial.placement is None or reason is Reason.HOST_TOO_SMALL:
+    memory, setting = trial.memory, trial.setting
+    if memory is None or setting is None or reason is Reason.HOST_TOO_SMALL:
         return Refusal(reason, _without_bytes(trial, reason, trials))
-    memory, placement = trial.memory, trial.placement
     parts = memory_parts(
         weights=memory.weights_bytes,
         activation=memory.activation_bytes,
         non_torch=memory.non_torch_bytes,
         graphs=memory.cuda_graph_bytes,
         kv_cache=trial.kv_cache_needed_bytes,
-        requests=_requests(spec, trial),
+        requests=requests_text(setting.concurrency, setting.max_model_len),
     )
     return Refusal(
         reason,
         f"{trial.choice.title}: {_LEADS[reason]}; nearest is {trial.candidate.gpus}, where each "
         f"GPU needs {format_gib(trial.needed_bytes or 0)} ({parts}) and the engine may use "
-        f"{format_gib(memory.budget_bytes)} ({placement.utilization_percent} % of "
-        f"{format_gib(placement.total_bytes)})",
+        f"{format_gib(trial.available_bytes or 0)} ({trial.utilization_percent} % of "
+        f"{format_gib(setting.total_bytes)})",
         needed_bytes=trial.needed_bytes,
         available_bytes=trial.available_bytes,
     )
@@ -100,19 +95,12 @@ def _nearness(trial: Trial) -> tuple[int, float, int, str]:
     return stage, share, -candidate.tensor_parallel_size, candidate.pool.product
 
 
-def _requests(spec: LlamaDeploymentSpec, trial: Trial) -> str:
-    if spec.context.max_model_len is not None:
-        return requests_text(spec.context.concurrency, spec.context.max_model_len)
-    shortest = min(DEFAULT_REQUEST_TOKENS, trial.choice.context_length)
-    return requests_text(DEFAULT_REQUESTS, shortest)
-
-
 def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str:
     choice, gpus = trial.choice, trial.candidate.gpus
     if reason is Reason.HOST_TOO_SMALL:
         return f"{choice.title}: {gpus} hold it, but no node of theirs offers enough: {trial.why}"
     if reason is Reason.TENSOR_PARALLEL_SIZE and trial.candidate.pool.divisible:
-        sizes = valid_tensor_parallel_sizes(choice.architecture, choice.scheme)
+        sizes = valid_tensor_parallel_sizes(choice.shape, choice.scheme)
         return (
             f"{choice.title} cannot be divided over {gpus}: {trial.why}; "
             f"counts that can: {', '.join(map(str, sizes))}"

@@ -3,17 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.inventory import Inventory, NodeFacts, Reserved, Stock
 from llama_operator.sizing.host import HostNeeds
+from llama_operator.sizing.settings import MIG_MARK
 from llama_operator.units import Bytes, ceil_div
-
-MIG_MARK: Final = "-MIG-"
-"""Part of the product of a MIG slice, before its profile."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,24 +1,48 @@
 """One choice on some GPUs of one pool: does it fit, and what is it short of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
-from llama_operator.catalog.catalog import Catalog
-from llama_operator.planning.candidates import Candidate, gpu_refusal
+from llama_operator.planning.candidates import Candidate, compute_dtype, gpu_refusal
 from llama_operator.planning.choices import Choice
-from llama_operator.sizing.budget import OUTSIDE_HEADROOM_BYTES, planned_utilization_percent
-from llama_operator.sizing.footprint import footprint
+from llama_operator.sizing.engine_budget import (
+    default_batch,
+    engine_rules,
+    planned_utilization_percent,
+)
+from llama_operator.sizing.estimate import (
+    Estimate,
+    StageEstimate,
+    estimate,
+    largest_context,
+    stage_caches,
+)
 from llama_operator.sizing.host import HostNeeds, host_needs
-from llama_operator.sizing.kv_cache import BLOCK_TOKENS, bytes_per_token, request_tokens
-from llama_operator.sizing.placement import Footprint, Placement
+from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.units import format_gib
 
 DEFAULT_REQUESTS: Final = 2
 DEFAULT_REQUEST_TOKENS: Final = 8192
 """A placement must hold this many requests of this length when no maxModelLen is given."""
+KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
+"""Values of `--kv-cache-dtype`."""
+_DTYPES: Final = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+"""Compute dtypes, from values of `--dtype` to the names of sizing."""
+_REASONS: Final[Mapping[SizingReason, Reason]] = {
+    SizingReason.UNSUPPORTED_MODEL: Reason.MODEL_NOT_SERVABLE,
+    SizingReason.UNSUPPORTED_QUANTIZATION: Reason.UNSUPPORTED_GPU,
+    SizingReason.TENSOR_PARALLEL_SIZE: Reason.TENSOR_PARALLEL_SIZE,
+    SizingReason.WEIGHTS: Reason.WEIGHTS_TOO_LARGE,
+    SizingReason.ACTIVATION: Reason.ACTIVATION_TOO_LARGE,
+    SizingReason.KV_CACHE: Reason.KV_CACHE_TOO_SMALL,
+    SizingReason.GRAPHS: Reason.CUDA_GRAPHS_TOO_LARGE,
+}
 STAGES: Final = (
     Reason.UNSUPPORTED_GPU,
     Reason.TENSOR_PARALLEL_SIZE,
@@ -32,163 +56,170 @@ STAGES: Final = (
 """What may be wrong, in the order of checking: the later, the nearer to fitting."""
 
 
+_sized = lru_cache(maxsize=4096)(estimate)
+"""Estimates of settings: every pass of a deployment asks for the same ones."""
+_longest = lru_cache(maxsize=4096)(largest_context)
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of one choice on one candidate.
 
     `verdict` is None when it fits. `why` completes a sentence about the GPUs where the verdict is
-    not about memory. `placement` and `memory` are None when it was refused before it was sized.
+    not about memory. `setting` and `estimate` are None when it was refused before it was sized.
     """
 
     choice: Choice
     candidate: Candidate
     verdict: Reason | None
     why: str = ""
-    placement: Placement | None = None
-    memory: Footprint | None = None
+    setting: Setting | None = None
+    estimate: Estimate | None = None
     host: HostNeeds | None = None
-    max_model_len: int = 0
-    kv_cache_needed_bytes: int = 0
+
+    @property
+    def memory(self) -> StageEstimate | None:
+        """Bytes on the fullest GPU; None when it was not sized."""
+        return None if self.estimate is None else self.estimate.tightest
+
+    @property
+    def utilization_percent(self) -> int:
+        """Share of a GPU that the engine may use; 0 when it was not sized."""
+        return 0 if self.setting is None else round(100 * self.setting.utilization)
+
+    @property
+    def kv_cache_needed_bytes(self) -> int:
+        """KV cache of one GPU that the requests asked for take; 0 when it was not sized."""
+        if self.memory is None or self.setting is None:
+            return 0
+        return self.setting.concurrency * self.memory.request_bytes
 
     @property
     def needed_bytes(self) -> int | None:
         """Bytes of one GPU that must fit in the budget; None when it was not sized."""
-        if self.memory is None or self.placement is None:
+        memory = self.memory
+        if memory is None or self.setting is None:
             return None
-        inside = self.choice.version.graphs_inside_budget
-        graphs = self.memory.cuda_graph_bytes if inside else 0
+        inside = self.setting.rules.memory.graphs_inside_budget
         return (
-            self.memory.weights_bytes
-            + self.memory.activation_bytes
-            + self.memory.non_torch_bytes
-            + graphs
+            memory.weights_bytes
+            + memory.activation_bytes
+            + memory.non_torch_bytes
+            + (memory.cuda_graph_bytes if inside else 0)
             + self.kv_cache_needed_bytes
         )
 
     @property
     def available_bytes(self) -> int | None:
         """The budget of one GPU; None when it was not sized."""
-        return None if self.memory is None else self.memory.budget_bytes
+        return None if self.estimate is None else self.estimate.budget_bytes
 
     @property
-    def spare_tokens(self) -> int:
-        """Tokens that the KV cache holds where shorter or fewer requests would help; else 0."""
-        short = self.verdict is None or self.verdict is Reason.KV_CACHE_TOO_SMALL
-        return self.memory.kv_cache_tokens if short and self.memory is not None else 0
+    def held_requests(self) -> int:
+        """Requests as long as asked that the KV cache holds at once; 0 when it was not sized."""
+        memory = self.memory
+        if memory is None:
+            return 0
+        return max(0, memory.room_bytes or 0) // max(1, memory.request_bytes)
+
+    def longest_context(self, concurrency: int) -> int:
+        """Tokens of the longest requests, so many at once, where shorter ones would help; else 0.
+
+        Args:
+            concurrency: requests that must fit at once.
+        """
+        if self.verdict is not Reason.KV_CACHE_TOO_SMALL or self.setting is None:
+            return 0
+        wanted = self.setting
+        if wanted.concurrency != concurrency:
+            wanted = replace(wanted, concurrency=concurrency)
+        return _longest(wanted, limit=self.choice.context_length)
 
 
-def attempt(
-    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, catalog: Catalog
-) -> Trial:
-    """Size one choice on one candidate and say whether it fits, now or later."""
+def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Trial:
+    """Size one choice on one candidate and say whether it fits, now or later.
+
+    Without a length the GPUs must hold two requests of 8,192 tokens, and a block of each of the
+    concurrent requests; the length becomes the longest, up to the model's own, of which the
+    concurrent requests fit.
+    """
     refusal = gpu_refusal(spec, choice, candidate)
     if refusal is not None:
         return Trial(choice, candidate, *refusal)
-    placement = _placement(spec, choice, candidate, catalog)
-    return hold(spec, choice, candidate, placement, max_model_len=spec.context.max_model_len)
+    setting = _setting(spec, choice, candidate)
+    if spec.context.max_model_len is None:
+        least = _least(setting, choice)
+        if not _sized(least).fits:
+            return hold(choice, candidate, least)
+        longest = _longest(setting, limit=choice.context_length)
+        setting = replace(setting, max_model_len=longest)
+    return hold(choice, candidate, setting)
 
 
-def hold(
-    spec: LlamaDeploymentSpec,
-    choice: Choice,
-    candidate: Candidate,
-    placement: Placement,
-    *,
-    max_model_len: int | None,
-) -> Trial:
-    """Judge a placement: memory first, then the host.
-
-    Without a length the placement must hold two requests of 8,192 tokens, and the length becomes
-    the longest, up to the model's own, of which the concurrent requests fit.
-    """
-    memory = footprint(placement)
-    concurrency = spec.context.concurrency
-    length = max_model_len or longest_context(memory.kv_cache_tokens, concurrency, choice)
-    if max_model_len is None:
-        shortest = min(DEFAULT_REQUEST_TOKENS, choice.context_length)
-        needed = max(DEFAULT_REQUESTS * request_tokens(shortest), concurrency * BLOCK_TOKENS)
-    else:
-        needed = concurrency * request_tokens(max_model_len)
-    per_token = bytes_per_token(
-        choice.architecture,
-        tensor_parallel_size=candidate.tensor_parallel_size,
-        element_bytes=placement.kv_cache_element_bytes,
-    )
+def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
+    """Judge a setting: memory first, then the host."""
+    found = _sized(setting)
+    if found.reason is not None and not found.stages:
+        return Trial(choice, candidate, _REASONS[found.reason], found.message)
     host = host_needs(
         choice.host,
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
     )
-    verdict = _memory_verdict(placement, memory, needed, needed * per_token)
+    verdict = None if found.reason is None else _REASONS[found.reason]
     why = ""
     if verdict is None:
         why = _host_shortage(candidate, host)
         verdict = Reason.HOST_TOO_SMALL if why else None
-    return Trial(
-        choice,
-        candidate,
-        verdict,
-        why,
-        placement=placement,
-        memory=memory,
-        host=host,
-        max_model_len=length,
-        kv_cache_needed_bytes=needed * per_token,
+    return Trial(choice, candidate, verdict, why, setting, found, host)
+
+
+def _least(setting: Setting, choice: Choice) -> Setting:
+    """What must fit when no length is asked for: the larger of the two."""
+    shortest = min(DEFAULT_REQUEST_TOKENS, choice.context_length)
+    usual = replace(setting, max_model_len=shortest, concurrency=DEFAULT_REQUESTS)
+    if setting.concurrency <= DEFAULT_REQUESTS:
+        return usual
+    block = setting.rules.memory.block_tokens
+    return max(usual, replace(setting, max_model_len=block), key=_request_bytes)
+
+
+def _request_bytes(setting: Setting) -> int:
+    """KV cache of one GPU that all concurrent requests of a setting take."""
+    return setting.concurrency * max(
+        cache.request_bytes(setting.max_model_len, setting.max_num_batched_tokens)
+        for cache in stage_caches(setting)
     )
 
 
-def longest_context(kv_cache_tokens: int, concurrency: int, choice: Choice) -> int:
-    """Tokens of the longest requests, in whole blocks, of which `concurrency` fit at once."""
-    blocks = kv_cache_tokens // concurrency // BLOCK_TOKENS
-    return min(choice.context_length, blocks * BLOCK_TOKENS)
-
-
-def _placement(
-    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, catalog: Catalog
-) -> Placement:
+def _setting(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Setting:
     gpu, size, memory = candidate.pool.gpu, candidate.tensor_parallel_size, spec.memory
-    defaults = catalog.batch_defaults(choice.version, gpu)
+    version, context = choice.version, spec.context.max_model_len or choice.context_length
+    rules = engine_rules(version.engine, version.version)
+    defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
     seqs = memory.max_num_seqs or max(defaults.max_num_seqs, spec.context.concurrency)
     if memory.max_num_seqs is None and tokens is not None:
         seqs = min(seqs, tokens)
-    return Placement(
-        architecture=choice.architecture,
-        scheme=choice.scheme,
-        gpu=gpu,
-        total_bytes=gpu.total_bytes,
-        engine=choice.version,
-        tensor_parallel_size=size,
-        pipeline_parallel_size=1,
-        utilization_percent=memory.utilization_percent
-        or planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size),
-        max_num_seqs=seqs,
-        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
-        cuda_graphs=memory.cuda_graphs is CudaGraphs.ENABLED,
-        kv_cache_element_bytes=1 if memory.kv_cache_d_type is KvCacheDType.FP8 else 2,
+    percent = memory.utilization_percent or planned_utilization_percent(
+        gpu.total_bytes, gpu.reserved_at_start_bytes, size
     )
-
-
-def _memory_verdict(
-    placement: Placement, memory: Footprint, needed_tokens: int, needed_bytes: int
-) -> Reason | None:
-    graphs_inside = placement.engine.graphs_inside_budget
-    if memory.weights_bytes > memory.budget_bytes:
-        return Reason.WEIGHTS_TOO_LARGE
-    room = memory.kv_cache_bytes + (memory.cuda_graph_bytes if graphs_inside else 0)
-    if room <= 0:
-        return Reason.ACTIVATION_TOO_LARGE
-    if memory.kv_cache_tokens < needed_tokens:
-        if graphs_inside and memory.cuda_graph_bytes and room >= needed_bytes:
-            return Reason.CUDA_GRAPHS_TOO_LARGE
-        return Reason.KV_CACHE_TOO_SMALL
-    if not graphs_inside and memory.cuda_graph_bytes:
-        return (
-            None
-            if memory.headroom_bytes >= OUTSIDE_HEADROOM_BYTES
-            else Reason.CUDA_GRAPHS_TOO_LARGE
-        )
-    return None
+    return complete_setting(
+        choice.shape,
+        choice.scheme,
+        engine=version.engine,
+        engine_version=version.version,
+        gpu=gpu,
+        tensor_parallel_size=size,
+        utilization=percent / 100,
+        max_model_len=context,
+        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
+        max_num_seqs=seqs,
+        enforce_eager=memory.cuda_graphs is not CudaGraphs.ENABLED,
+        dtype=_DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)],
+        kv_cache_dtype=KV_DTYPES[memory.kv_cache_d_type],
+        concurrency=spec.context.concurrency,
+    )
 
 
 def _host_shortage(candidate: Candidate, host: HostNeeds) -> str:

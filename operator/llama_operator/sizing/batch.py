@@ -11,7 +11,6 @@ from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import (
     LlamaOperatorError,
     SizingError,
-    UnsupportedArchitectureError,
     UnsupportedSchemeError,
 )
 from llama_operator.sizing.estimate import Estimate, estimate, stage_caches
@@ -66,8 +65,6 @@ def estimate_row(row: Mapping[str, Any]) -> dict[str, Any]:
             out["kv_cache_tokens"] = tokens_of(setting, available)
     except _Refused as refused:
         out.update(reason=str(refused.reason), message=str(refused))
-    except UnsupportedArchitectureError as error:
-        out.update(reason=str(Reason.UNSUPPORTED_MODEL), message=str(error))
     except UnsupportedSchemeError as error:
         out.update(reason=str(Reason.UNSUPPORTED_QUANTIZATION), message=str(error))
     except LlamaOperatorError as error:

@@ -11,6 +11,8 @@ from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.sizing.quantized import is_quantized
 from llama_operator.sizing.shards import Division, padded_vocabulary, rank_shape
 
+TENSOR_PARALLEL_SIZES: Final = (1, 2, 4, 8, 16)
+"""Tensor parallel sizes that are tried, in this order."""
 PACKED_OUTPUTS: Final = 8
 """Four-bit kernels pack this many outputs into one 32-bit word."""
 _GROUPED: Final = frozenset({"awq", "gptq", "gptq-w4a16", "nvfp4"})
@@ -77,6 +79,13 @@ def division_obstacle(
         if (obstacle := _width_obstacle(tensor, division)) is not None:
             return obstacle
     return None
+
+
+def valid_tensor_parallel_sizes(model: ModelShape, scheme: Scheme) -> tuple[int, ...]:
+    """Those of `TENSOR_PARALLEL_SIZES` over which the model can be divided, ascending."""
+    return tuple(
+        size for size in TENSOR_PARALLEL_SIZES if division_obstacle(model, scheme, size) is None
+    )
 
 
 def _heads_obstacle(model: ModelShape, size: int) -> str | None:

@@ -68,9 +68,9 @@ ENGINE_NAMES: Final = tuple(_ENGINES)
 """Engines that can be sized; case does not matter."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class EngineRules:
-    """One engine version with all that its memory follows from.
+    """One engine version with all that its memory follows from. Compared by identity.
 
     Attributes:
         engine: name in the catalog.

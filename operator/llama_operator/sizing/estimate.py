@@ -64,7 +64,7 @@ class Estimate:
         budget_bytes: what the engine divides of one GPU; None without a GPU.
         headroom_bytes: what stays free beside the budget and graphs outside it; may be negative.
         max_concurrency: requests of the whole context that the pool holds at once.
-        fits: whether the engine would start with the context; None without a GPU.
+        fits: whether the engine would start and hold the requests; None without a GPU.
         reason: why it would not.
         message: the same in words; empty when it fits.
         bounds: in words, what is only bounded or not known at all.
@@ -94,9 +94,9 @@ class Estimate:
 def estimate(setting: Setting) -> Estimate:
     """All bytes of a setting, and whether and why not the engine would start.
 
-    `budget = u * total - weights - activation - non_torch (- graphs)`; it fits if one request of
-    the whole context fits on the tightest stage and graphs outside the budget leave 0.2 GiB.
-    Memory model, section 8.
+    `budget = u * total - weights - activation - non_torch (- graphs)`; it fits if the concurrent
+    requests of the whole context, usually one, fit on the tightest stage and graphs outside the
+    budget leave 0.2 GiB. Memory model, section 8.
 
     Raises:
         SizingError: a scheme, an engine or a dtype has no rule.
@@ -127,11 +127,16 @@ def estimate(setting: Setting) -> Estimate:
     )
 
 
-def largest_context(setting: Setting) -> int:
-    """The longest context, in whole blocks, with which the setting fits; 0 if none does.
+def largest_context(setting: Setting, *, limit: int | None = None) -> int:
+    """The longest context with which the setting fits; 0 if none does.
 
-    It is at most what the model was made for. `max_model_len` of the setting does not matter.
+    It is the limit, or else whole blocks. `max_model_len` of the setting does not matter.
+
+    Args:
+        setting: how the model is served, and how many requests must fit at once.
+        limit: longest context to find; None for what the model was made for.
     """
+    longest = setting.model.max_position_embeddings if limit is None else limit
     if obstacle(setting) is not None:
         return 0
     budget = _budget(setting)
@@ -144,16 +149,20 @@ def largest_context(setting: Setting) -> int:
     block = max(cache.block_tokens for cache in caches)
     rooms = [(cache, stage.room_bytes or 0) for cache, stage in zip(caches, stages, strict=True)]
 
-    def fits(blocks: int) -> bool:
+    def fits(tokens: int) -> bool:
         return all(
-            room > 0 and cache.request_bytes(blocks * block, setting.max_num_batched_tokens) <= room
+            room > 0
+            and setting.concurrency * cache.request_bytes(tokens, setting.max_num_batched_tokens)
+            <= room
             for cache, room in rooms
         )
 
-    low, high = 0, setting.model.max_position_embeddings // block
+    if fits(longest):
+        return longest
+    low, high = 0, longest // block
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        low, high = (middle, high) if fits(middle * block) else (low, middle - 1)
     return low * block
 
 
@@ -219,11 +228,8 @@ def _ranks(setting: Setting) -> tuple[int, int]:
 def _budget(setting: Setting) -> int | None:
     if setting.total_bytes <= 0:
         return None
-    return budget_bytes(setting.rules, setting.total_bytes, setting.utilization, _reserved(setting))
-
-
-def _reserved(setting: Setting) -> int:
-    return setting.gpu.reserved_at_start_bytes if setting.gpu else 0
+    reserved = setting.gpu.reserved_at_start_bytes if setting.gpu else 0
+    return budget_bytes(setting.rules, setting.total_bytes, setting.utilization, reserved)
 
 
 def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) -> StageEstimate:
@@ -367,14 +373,14 @@ def _verdict(
                 f"{format_gib(stage.activation_bytes)} leave nothing of {format_gib(budget)}",
             )
     for stage in stages:
-        room = stage.room_bytes or 0
-        if stage.request_bytes > room:
+        room, needed = stage.room_bytes or 0, setting.concurrency * stage.request_bytes
+        if needed > room:
             graphs = stage.cuda_graph_bytes if inside else 0
-            alone = graphs and stage.request_bytes <= room + graphs
+            alone = graphs and needed <= room + graphs
             return (
                 Reason.GRAPHS if alone else Reason.KV_CACHE,
-                f"a request of {setting.max_model_len:,} tokens takes "
-                f"{format_gib(stage.request_bytes)} of KV cache; {format_gib(room)} are left",
+                f"{_requests(setting)} {format_gib(needed)} of KV cache; "
+                f"{format_gib(room)} are left",
             )
     if _short_of_graphs(setting, headroom):
         return (
@@ -384,3 +390,9 @@ def _verdict(
             f"{format_gib(OUTSIDE_HEADROOM_BYTES)} must stay free",
         )
     return None
+
+
+def _requests(setting: Setting) -> str:
+    if setting.concurrency == 1:
+        return f"a request of {setting.max_model_len:,} tokens takes"
+    return f"{setting.concurrency:,} requests of {setting.max_model_len:,} tokens take"

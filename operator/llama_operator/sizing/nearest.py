@@ -10,6 +10,7 @@ from typing import Any, Final
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     highest_utilization_percent,
@@ -24,7 +25,6 @@ USEFUL_CONTEXT_TOKENS: Final = 1024
 """Shorter contexts are not worth proposing."""
 SMALLER_BATCHES: Final = ((2048, 256), (512, 64))
 """Tokens of a step and sequences."""
-TENSOR_PARALLEL_SIZES: Final = (1, 2, 4, 8, 16)
 PIPELINE_PARALLEL_SIZES: Final = (2, 4)
 NODE_GPUS: Final = 8
 """GPUs of the largest common node; stages are for models that need more than one."""

@@ -86,8 +86,12 @@ def latent_workspace_bytes(
     """Bytes that vLLM 0.19 and later hold beside the tensors of latent attention; an estimate."""
     if vllm_version is None or vllm_version < MEASURED_VLLM:
         return 0
-    latent = any(isinstance(layer.cache, LatentCache) for layer in model.layers)
-    return LATENT_WORKSPACE_BYTES if latent else 0
+    return LATENT_WORKSPACE_BYTES if _is_latent(model) else 0
+
+
+@lru_cache(maxsize=1024)
+def _is_latent(model: ModelShape) -> bool:
+    return any(isinstance(layer.cache, LatentCache) for layer in model.layers)
 
 
 @lru_cache(maxsize=2048)

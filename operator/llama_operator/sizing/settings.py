@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from llama_operator.catalog.gpus import SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.sizing.engine_budget import (
     Budgeting,
@@ -23,7 +24,7 @@ BFLOAT16_SINCE: Final = (8, 0)
 UNKNOWN_CONTEXT: Final = 2048
 """Context of a model whose configuration names none."""
 MIG_MARK: Final = "-MIG-"
-SHARED_MARK: Final = "-SHARED"
+"""Part of the product of a MIG slice, before its profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Setting:
         enforce_eager: whether CUDA graphs are off.
         dtype: compute dtype, one of `DTYPE_BYTES`.
         kv_cache_dtype: `auto` for the compute dtype, or a name of `cache.KV_CACHE_DTYPES`.
+        concurrency: requests of the whole context that must fit at once; engines start with one.
     """
 
     model: ModelShape
@@ -64,6 +66,7 @@ class Setting:
     enforce_eager: bool
     dtype: str
     kv_cache_dtype: str
+    concurrency: int = 1
 
     @property
     def dtype_bytes(self) -> int:
@@ -78,7 +81,7 @@ class Setting:
     @property
     def is_partition(self) -> bool:
         """Whether the GPU is a MIG slice or shared with others, which excludes joining several."""
-        return MIG_MARK in self.product or self.product.endswith(SHARED_MARK)
+        return MIG_MARK in self.product or self.product.endswith(SHARED_SUFFIX)
 
 
 def complete_setting(
@@ -99,6 +102,7 @@ def complete_setting(
     enforce_eager: bool | None = None,
     dtype: str | None = None,
     kv_cache_dtype: str = "auto",
+    concurrency: int = 1,
 ) -> Setting:
     """A setting in which what is None has the default of the engine version.
 
@@ -119,6 +123,7 @@ def complete_setting(
         enforce_eager: whether CUDA graphs are off; None for no.
         dtype: compute dtype; None for the first of bf16 and fp16 that the GPU computes in.
         kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
+        concurrency: requests of the whole context that must fit at once.
 
     Raises:
         SizingError: there is no such engine.
@@ -154,6 +159,7 @@ def complete_setting(
         enforce_eager=bool(enforce_eager),
         dtype=computed,
         kv_cache_dtype=kv_cache_dtype,
+        concurrency=concurrency,
     )
 
 

@@ -1,6 +1,9 @@
 """Pipeline stages: which layers each of them holds."""
 
+from functools import lru_cache
 
+
+@lru_cache(maxsize=1024)
 def stage_sizes(num_hidden_layers: int, pipeline_parallel_size: int) -> tuple[int, ...]:
     """Layers of each pipeline stage, first to last.
 

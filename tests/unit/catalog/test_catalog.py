@@ -5,7 +5,7 @@ import pytest
 from llama_operator.api.reasons import Reason
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import CatalogError, SpecError
-from llama_operator.units import GIB, Bytes
+from llama_operator.units import GIB
 
 CATALOG = Catalog.load()
 INSTRUCT = "llama-3.1-instruct"
@@ -165,9 +165,8 @@ def test_formats_come_best_quality_first() -> None:
 def test_the_default_engine_is_the_newest_and_not_measured() -> None:
     engine = CATALOG.engine("vllm")
     assert (engine.version, engine.image) == ("0.33.0", "vllm/vllm-openai:v0.33.0")
-    assert (engine.graphs_inside_budget, engine.measured) == (True, False)
     older = CATALOG.engine("vLLM", "0.19.0")
-    assert (older.graphs_inside_budget, older.measured, older.sampler_alpha) == (False, True, 3.65)
+    assert (engine.measured, older.measured) == (False, True)
     assert engine.min_compute_capability == older.min_compute_capability == (7, 5)
 
 
@@ -185,36 +184,6 @@ def test_unknown_engines(name: str, version: str | None, field: str, part: str) 
     assert part in caught.value.message
 
 
-@pytest.mark.parametrize(
-    ("version", "product", "expected"),
-    [
-        pytest.param("0.33.0", "NVIDIA-L4", (2048, 256), id="a small card"),
-        pytest.param("0.33.0", "NVIDIA-H100-80GB-HBM3", (8192, 1024), id="80 GB"),
-        pytest.param("0.33.0", "NVIDIA-A100-SXM4-80GB", (2048, 256), id="80 GB, but an A100"),
-        pytest.param("0.33.0", "NVIDIA-H200", (8192, 1024), id="141 GB"),
-        pytest.param("0.33.0", "NVIDIA-B200", (16384, 1024), id="180 GB"),
-        pytest.param("0.19.0", "NVIDIA-B200", (8192, 1024), id="180 GB before 0.20"),
-        pytest.param("0.19.0", "NVIDIA-L40S", (2048, 256), id="48 GB before 0.20"),
-        pytest.param("0.8.5", "NVIDIA-H100-80GB-HBM3", (2048, 256), id="before 0.9"),
-    ],
-)
-def test_batch_defaults(version: str, product: str, expected: tuple[int, int]) -> None:
-    engine = replace(CATALOG.engine("vLLM"), version=version)
-    gpu = CATALOG.gpu(product)
-    assert gpu is not None
-    assert CATALOG.batch_defaults(engine, gpu) == expected
-
-
-def test_batch_defaults_turn_at_70_gib() -> None:
-    gpu = CATALOG.gpu("NVIDIA-H100-80GB-HBM3")
-    assert gpu is not None
-    engine = CATALOG.engine("vLLM")
-    below = replace(gpu, total_bytes=Bytes(70 * GIB - 1))
-    at = replace(gpu, total_bytes=Bytes(70 * GIB))
-    assert CATALOG.batch_defaults(engine, below).max_num_batched_tokens == 2048
-    assert CATALOG.batch_defaults(engine, at).max_num_batched_tokens == 8192
-
-
 def test_host_needs_of_vllm() -> None:
     host = CATALOG.host("vllm")
     assert (host.cpu_millicores_base, host.cpu_millicores_per_rank) == (2000, 1000)
@@ -227,12 +196,6 @@ def test_host_needs_of_vllm() -> None:
     [
         pytest.param(lambda: CATALOG.scheme("int3"), id="scheme"),
         pytest.param(lambda: CATALOG.host("Ollama"), id="host"),
-        pytest.param(
-            lambda: CATALOG.batch_defaults(
-                replace(CATALOG.engine("vLLM"), engine="Ollama"), CATALOG.tables.gpus[0]
-            ),
-            id="batch defaults",
-        ),
     ],
 )
 def test_names_that_no_table_has(lookup: object) -> None:

@@ -67,8 +67,8 @@ def read_models() -> object:
         ),
         pytest.param(
             "engines.csv",
-            "3.65,7.5",
-            "3.65,",
+            "true,7.5",
+            "true,",
             machine_tables.read_engines,
             "engines.csv line 2, column min_compute_capability: must not be empty",
             id="an engine without compute capability",

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.user_schema import MODEL_TYPES
-from llama_operator.sizing.linears import SUPPORTED_MODEL_TYPES
 from llama_operator.units import GIB, MIB
 from unit.catalog.rows_of_users import (
     CATALOG,
@@ -171,10 +169,6 @@ def test_a_row_that_cannot_be_added_is_told_and_changes_nothing(
     assert len(errors) == 1
     assert message in errors[0]
     assert catalog.digest == CATALOG.digest
-
-
-def test_users_models_are_of_types_whose_memory_is_known() -> None:
-    assert set(MODEL_TYPES) == SUPPORTED_MODEL_TYPES
 
 
 def test_new_gpus_follow_from_their_label() -> None:

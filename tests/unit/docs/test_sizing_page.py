@@ -9,11 +9,13 @@ from llama_operator.cli.nodes_file import read_nodes_file
 from llama_operator.planning.outcome import Planned
 from llama_operator.planning.plan import plan
 from llama_operator.sizing.allocator import allocated_bytes
-from llama_operator.sizing.budget import planned_utilization_percent
-from llama_operator.sizing.kv_cache import bytes_per_token
-from llama_operator.sizing.linears import gpu_linears
-from llama_operator.sizing.schemes import linear_bytes
-from llama_operator.sizing.weights import checkpoint_bytes, rope_table_bytes
+from llama_operator.sizing.architectures import shape_of
+from llama_operator.sizing.cache import token_bytes
+from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.engine_budget import planned_utilization_percent
+from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.quantized import Matrix, matrix_bytes
+from llama_operator.sizing.rank_weights import rope_table_bytes
 from llama_operator.units import GIB, MIB
 from unit.docs.arithmetic import equations, evaluate, lines
 from unit.docs.pages import ROOT, table
@@ -22,6 +24,12 @@ PAGE = "docs/explanation/sizing.md"
 CATALOG = Catalog.load()
 NODES = read_nodes_file(str(ROOT / "docs/how-to/nodes.yaml"))
 A100 = "NVIDIA-A100-SXM4-80GB"
+
+
+def shape_of_70b() -> ModelShape:
+    row = CATALOG.model("llama-3.1-instruct", "70b").architecture
+    assert row is not None
+    return shape_of(row)
 
 
 def planned(**spec: object) -> Plan:
@@ -43,8 +51,7 @@ def results() -> dict[str, int]:
     """What the code says of the page's example, by the names of the page."""
     found = planned(size="70b", format="awq")
     memory, host = found.memory_per_gpu, found.host
-    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
-    assert model is not None
+    model = shape_of_70b()
     return {
         "utilization": found.utilization_percent,
         "total": memory.total_bytes,
@@ -55,7 +62,7 @@ def results() -> dict[str, int]:
         "non-torch": memory.non_torch_bytes,
         "CUDA graphs": memory.cuda_graph_bytes,
         "KV cache": memory.kv_cache_bytes,
-        "bytes a token": bytes_per_token(model),
+        "bytes a token": token_bytes(model),
         "tokens": found.kv_cache_tokens,
         "context": found.max_model_len,
         "headroom": memory.headroom_bytes,
@@ -76,27 +83,23 @@ def test_no_equation_is_left_unread() -> None:
 
 
 def test_the_matrices_are_those_of_the_code() -> None:
-    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
-    assert model is not None
     scheme = CATALOG.scheme("awq-int4-g128")
-    computed = [
-        [
-            linear.in_features,
-            linear.out_features,
-            linear_bytes(linear, scheme),
-            allocated_bytes(linear_bytes(linear, scheme)),
-        ]
-        for linear in gpu_linears(model, 1)
-    ]
+    merged: dict[str, list[tuple[int, ...]]] = {}
+    for tensor in shape_of_70b().layers[0].tensors:
+        if tensor.linear:
+            merged.setdefault(tensor.merged or tensor.name, []).append(tensor.shape)
+    computed = []
+    for shapes in merged.values():
+        outputs, inputs = sum(rows for rows, _ in shapes), shapes[0][1]
+        size = matrix_bytes(Matrix(outputs * inputs, outputs, inputs), scheme)
+        computed.append([inputs, outputs, size, allocated_bytes(size)])
     shown = [[int(cell.replace(",", "")) for cell in row[1:]] for row in table(PAGE, "matrix")]
     assert shown == computed
     assert min(row[2] for row in shown) >= 10 * MIB
 
 
 def test_the_checkpoint_in_the_arithmetic_of_the_disk_is_that_of_the_code() -> None:
-    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
-    assert model is not None
-    size = checkpoint_bytes(model, CATALOG.scheme("awq-int4-g128"))
+    size = checkpoint_bytes(shape_of_70b(), CATALOG.scheme("awq-int4-g128"))
     for name in ("disk", "seconds"):
         assert f"{size:,}" in EQUATIONS[name][0]
 
@@ -127,11 +130,9 @@ def test_the_table_of_contexts_in_choose_hardware_is_that_of_the_code() -> None:
 
 
 def test_the_weights_in_choose_hardware_are_those_of_the_code() -> None:
-    model = CATALOG.model("llama-3.1-instruct", "70b").architecture
-    assert model is not None
     by_scheme = {"pytorch": "none", "fp8": "fp8-dynamic", "awq": "awq-int4-g128"}
     for formats, shown, *_ in table("docs/how-to/choose-hardware.md", "format"):
         name = formats.split(",")[0].strip("`")
         if name in by_scheme:
-            size = checkpoint_bytes(model, CATALOG.scheme(by_scheme[name]))
+            size = checkpoint_bytes(shape_of_70b(), CATALOG.scheme(by_scheme[name]))
             assert shown == f"{round(size / GIB)} GiB"

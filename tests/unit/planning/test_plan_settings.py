@@ -3,6 +3,10 @@
 import pytest
 
 from llama_operator.api.plan import CudaGraphs
+from llama_operator.planning.inventory import Inventory
+from llama_operator.planning.outcome import Planned, Refusal
+from llama_operator.planning.plan import plan
+from unit.catalog.rows_of_users import added, publication
 from unit.planning.cluster import (
     A10G,
     A100,
@@ -86,6 +90,58 @@ class TestSettings:
         wanted = spec(size="8b", format="awq", memory=memory, context={"concurrency": concurrency})
         plan = planned(wanted, node("a", A100, 1)).plan
         assert (plan.max_num_batched_tokens, plan.max_num_seqs) == expected
+
+    @pytest.mark.parametrize(
+        ("memory", "graphs"),
+        [
+            # 0.66 + 0.186 x 32 x 4096 / 1e5 GiB
+            pytest.param({}, 970_441_332, id="51 sizes up to 512"),
+            # 19 sizes up to 128: 0.66 + 0.2438 x 19 / 51
+            pytest.param({"maxNumSeqs": 64}, 806_192_404, id="twice the sequences"),
+            # 11 sizes up to 64: 0.66 + 0.2438 x 11 / 51
+            pytest.param({"maxNumBatchedTokens": 64}, 765_130_172, id="the tokens of a step"),
+        ],
+    )
+    def test_graphs_are_captured_for_batches_that_may_occur(
+        self, memory: dict[str, int], graphs: int
+    ) -> None:
+        wanted = spec(size="8b", format="pytorch", memory=memory)
+        found = planned(wanted, node("a", H100, 1)).plan
+        assert found.memory_per_gpu.cuda_graph_bytes == graphs
+
+    def test_tokens_are_those_that_the_engine_prints(self) -> None:
+        tokens = []
+        for length in (1008, 1000):
+            wanted = spec(size="8b", format="pytorch", context={"maxModelLen": length})
+            plan = planned(wanted, node("a", A10G, 1)).plan
+            tokens.append(plan.kv_cache_tokens)
+            # 1,391 blocks, 63 for each request
+            assert plan.max_concurrency == 22
+        # 1,391 x 16; 1,391 x 1,000 / 63
+        assert tokens == [22_256, 22_079]
+
+    def test_many_requests_have_a_block_each(self) -> None:
+        # 1,391 blocks hold two requests of 8,192 tokens, which take 1,024
+        memory = {"maxNumSeqs": 256}
+        most = spec(size="8b", format="pytorch", memory=memory, context={"concurrency": 1391})
+        assert planned(most, node("a", A10G, 1)).plan.max_model_len == 16
+        more = spec(size="8b", format="pytorch", memory=memory, context={"concurrency": 1392})
+        outcome = outcome_of(more, node("a", A10G, 1))
+        assert isinstance(outcome, Refusal)
+        assert outcome.reason == "CUDAGraphsTooLarge"
+        assert "KV cache 2.72 GiB for 1,392 requests of 16 tokens" in outcome.message
+
+    def test_models_of_users_are_planned_in_any_scheme_with_bytes(self) -> None:
+        catalog, errors = added(
+            publication(format="fp8", quantization="block", scheme="fp8-block", repository="o/r")
+        )
+        assert errors == []
+        wanted = spec(model="hermes-3", size="8b", format="fp8", quantization="block")
+        found = plan(wanted, catalog, Inventory((node("a", A10G, 1),), {}, ()))
+        assert isinstance(found, Planned)
+        assert found.plan.scheme == "fp8-block"
+        # 9,082,904,576 bytes of checkpoint and a RoPE table of 131,072 x 128 x 2, before rounding
+        assert found.plan.memory_per_gpu.weights_bytes == pytest.approx(9_116_459_008, rel=0.005)
 
     def test_too_large_a_share_is_taken_and_warned_of(self) -> None:
         wanted = spec(size="8b", format="awq", memory={"utilizationPercent": 95})

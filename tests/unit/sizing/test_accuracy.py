@@ -5,12 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from llama_operator.sizing.activations import activation_bytes
-from llama_operator.sizing.footprint import footprint
-from llama_operator.sizing.kv_cache import layer_bytes_per_token, pool_tokens
-from llama_operator.sizing.weights import weights_bytes
+from llama_operator.sizing.batch import tokens_of
+from llama_operator.sizing.estimate import StageEstimate, estimate, weights_bytes
 from llama_operator.units import GIB
-from unit.sizing.test_measured import ONE_STAGE, ROWS, SWEEP, placement_of, stage_of
+from unit.sizing.test_measured import ONE_STAGE, ROWS, SWEEP, setting_of, stage_of
 
 Row = dict[str, str]
 
@@ -19,35 +17,30 @@ def percent(found: float, measured: str) -> float:
     return 100 * abs(found / float(measured) - 1)
 
 
+def logged_stage(row: Row) -> StageEstimate:
+    return estimate(setting_of(row)).stages[stage_of(row)]
+
+
 def weights(row: Row) -> float:
-    found = weights_bytes(placement_of(row), stage=stage_of(row))
+    found = weights_bytes(setting_of(row), stage_of(row))
     return percent(found / GIB, row["weights_gib_per_gpu"])
 
 
 def activation(row: Row) -> float:
-    placement = placement_of(row)
-    last = placement.pipeline_parallel_size == 1
-    return abs(activation_bytes(placement, last_stage=last) / GIB - float(row["activation_gib"]))
+    return abs(logged_stage(row).activation_bytes / GIB - float(row["activation_gib"]))
 
 
 def tokens_of_bytes(row: Row) -> float:
-    placement = placement_of(row)
-    layer = layer_bytes_per_token(
-        placement.architecture,
-        tensor_parallel_size=placement.tensor_parallel_size,
-        element_bytes=2,
-    )
     pool = int(float(row["kv_gib_per_gpu"]) * GIB)
-    layers = placement.architecture.num_hidden_layers
-    return percent(pool_tokens(pool, layer_bytes=layer, layers=layers), row["kv_tokens"])
+    return percent(tokens_of(setting_of(row), pool), row["kv_tokens"])
 
 
 def tokens(row: Row) -> float:
-    return percent(footprint(placement_of(row)).kv_cache_tokens, row["kv_tokens"])
+    return percent(estimate(setting_of(row)).kv_cache_tokens or 0, row["kv_tokens"])
 
 
 def graphs(row: Row) -> float:
-    return abs(footprint(placement_of(row)).cuda_graph_bytes / GIB - float(row["graph_gib"]))
+    return abs(logged_stage(row).cuda_graph_bytes / GIB - float(row["graph_gib"]))
 
 
 @pytest.mark.parametrize(

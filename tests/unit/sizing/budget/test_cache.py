@@ -94,6 +94,7 @@ def test_the_published_table_is_reproduced(shape: ModelShape, tokens: int, gib: 
     [
         pytest.param(1, BF16, 131_072, id="one rank"),
         pytest.param(4, BF16, 32_768, id="2 heads on each of 4 ranks"),
+        pytest.param(8, BF16, 16_384, id="one head on each of 8 ranks"),
         pytest.param(16, BF16, 16_384, id="a head is repeated on 2 of 16 ranks"),
         pytest.param(1, ElementSize(1), 65_536, id="fp8"),
         pytest.param(1, ElementSize(34, 32), 69_632, id="q8_0: 34 bytes for 32 elements"),
@@ -214,6 +215,9 @@ def test_vllm_from_0_21_prints_concurrency_times_context(
         # 14.65 GiB / (16 x 4,096 x 40): cross layers have blocks of every table
         pytest.param(MLLAMA, VLLM_0_7, 15_730_317_721, 96_000, id="cross layers before groups"),
         pytest.param(PURE_MAMBA, VLLM_0_19, 4 * 4000 * 7, 7 * 8192, id="only states: requests"),
+        # 16 tokens x 4,096 bytes x 32 layers
+        pytest.param(LLAMA_8B, VLLM_0_19, 2_097_152, 16, id="a block exactly"),
+        pytest.param(LLAMA_8B, VLLM_0_19, 2_097_151, 0, id="one byte less holds nothing"),
         pytest.param(LLAMA_8B, VLLM_0_19, 0, 0, id="an empty pool"),
         pytest.param(LLAMA_8B, VLLM_0_19, -(10**9), 0, id="less than no room"),
         pytest.param(model(layer(None)), VLLM_0_19, 10**9, 0, id="no attention at all"),

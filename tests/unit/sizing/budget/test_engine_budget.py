@@ -1,5 +1,7 @@
 """Shares, defaults and pools of engines by version, and the utilization that a plan writes."""
 
+from dataclasses import replace
+
 import pytest
 
 from llama_operator.catalog.engine_memory import NEWEST
@@ -24,6 +26,7 @@ A100_NAME = "NVIDIA-A100-SXM4-80GB"
 A10G = int(22.06 * GIB)
 H200 = int(139.81 * GIB)
 B200 = int(178.35 * GIB)
+L40S = int(44.39 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,13 @@ def test_an_unknown_engine_names_those_that_are_known() -> None:
         pytest.param("0.33.0", B200, "NVIDIA-B200", 8192, (16_384, 1024), id="0.33 on B200"),
         pytest.param("0.19.0", B200, "NVIDIA-B200", 8192, (8192, 1024), id="0.19 on B200"),
         pytest.param("0.33.0", H100, H100_NAME, 8192, (8192, 1024), id="0.33 on H100"),
+        pytest.param("0.33.0", A100, A100_NAME, 8192, (2048, 256), id="0.33 on A100"),
+        pytest.param("0.33.0", H200, "NVIDIA-H200", 8192, (8192, 1024), id="0.33 on H200"),
+        pytest.param("0.33.0", A10G, "NVIDIA-A10G", 8192, (2048, 256), id="0.33 on A10G"),
+        pytest.param("0.19.0", L40S, "NVIDIA-L40S", 8192, (2048, 256), id="0.19 on L40S"),
+        pytest.param("0.33.0", 70 * GIB, "", 8192, (8192, 1024), id="70 GiB"),
+        pytest.param("0.33.0", 70 * GIB - 1, "", 8192, (2048, 256), id="a byte less"),
+        pytest.param("0.8.5", H100, H100_NAME, 131_072, (2048, 256), id="before 0.9"),
         pytest.param("0.6.6", H100, H100_NAME, 1024, (2048, 256), id="V0: at least 2048"),
         pytest.param("0.6.6", H100, H100_NAME, 8192, (8192, 256), id="V0: the whole context"),
         pytest.param("0.6.6", H100, H100_NAME, 32_768, (32_768, 256), id="V0: up to 32,768"),
@@ -70,6 +80,12 @@ def test_batch_defaults_of_vllm(
     version: str, total: int, product: str, context: int, expected: tuple[int, int]
 ) -> None:
     assert default_batch(engine_rules("vllm", version), total, product, context) == expected
+
+
+def test_an_engine_without_defaults_is_named() -> None:
+    rules = replace(engine_rules("vllm", None), engine="Ollama")
+    with pytest.raises(SizingError, match=r"engine_defaults\.csv has no row for Ollama"):
+        default_batch(rules, H100, H100_NAME, 8192)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +150,8 @@ def test_shares_are_whole_bytes() -> None:
     assert share_bytes(85_029_615_042, 0.95) == 80_778_134_289
     assert share_bytes(1000, 0.9) == 900
     assert share_bytes(1000, 0.875) == 875
+    # 1001 x 0.92 = 920.92
+    assert share_bytes(1001, 0.92) == 920
 
 
 @pytest.mark.parametrize(
@@ -148,6 +166,13 @@ def test_shares_are_whole_bytes() -> None:
         pytest.param(39.5, 0.5, 2, 92, 94, id="two A100 of 40 GB"),
         # (22.06 - 2.28 - 1.5 - 0.25) / 22.06 = 0.8173; 0.8264
         pytest.param(22.06, 2.28, 4, 81, 82, id="four A10G"),
+        # (39.5 - 0.5 - 1.5 - 0.25) / 39.5 = 0.9430; 0.9481
+        pytest.param(39.5, 0.5, 8, 92, 94, id="eight A100 of 40 GB"),
+        # (14.58 - 0.5 - 0.25) / 14.58 = 0.9486; 0.9623
+        pytest.param(14.58, 0.5, 1, 92, 95, id="one T4"),
+        # (4.75 - 0.5 - 0.25) / 4.75 = 0.842; 0.884
+        pytest.param(4.75, 0.5, 1, 84, 88, id="a small MIG slice"),
+        pytest.param(0.5, 0.5, 1, 0, 0, id="nothing left is zero, not negative"),
         # (14.58 - 2.0 - 0.25) / 14.58 = 0.8456; 0.8594
         pytest.param(14.58, 0.5, 2, 84, 85, id="two T4"),
         pytest.param(1.0, 2.0, 1, 0, 0, id="less than what is taken"),

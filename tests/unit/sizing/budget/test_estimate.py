@@ -81,3 +81,64 @@ def test_without_a_gpu_there_is_no_verdict() -> None:
     assert found.kv_cache_tokens is None
     assert found.stages[0].weights_bytes == 16_094_076_928
     assert largest_context(replace(setting(LLAMA_8B), gpu=None, total_bytes=0)) == 0
+
+
+def test_disabled_graphs_take_nothing_and_free_their_room() -> None:
+    graphs = estimate(setting(LLAMA_8B, "none", A10G, version="0.33.0")).stages[0]
+    eager = setting(LLAMA_8B, "none", A10G, version="0.33.0", enforce_eager=True)
+    found = estimate(eager).stages[0]
+    assert found.cuda_graph_bytes == 0
+    # 0.66 + 0.186 x 32 x 4096 / 1e5 GiB
+    assert (found.room_bytes or 0) - (graphs.room_bytes or 0) == 970_441_332
+
+
+def test_fp8_kv_cache_holds_twice_the_tokens() -> None:
+    sixteen = estimate(setting(LLAMA_70B, "awq-int4-g128", H100)).kv_cache_tokens
+    eight = setting(LLAMA_70B, "awq-int4-g128", H100, kv_cache_dtype="fp8")
+    assert sixteen is not None
+    assert estimate(eight).kv_cache_tokens == pytest.approx(2 * sixteen, abs=16)
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "context", "fits"),
+    [
+        # 4,416,461,275 bytes hold 2,105 blocks of 2,097,152
+        pytest.param(4, 8192, True, id="4 x 512 blocks"),
+        pytest.param(5, 8192, False, id="5 x 512 blocks"),
+        pytest.param(2105, 16, True, id="a block of each request"),
+        pytest.param(2106, 16, False, id="one request too many"),
+        pytest.param(1053, 17, False, id="two blocks of each request"),
+    ],
+)
+def test_concurrent_requests_fit_at_once(concurrency: int, context: int, fits: bool) -> None:
+    wanted = setting(LLAMA_8B, "none", A10G, max_model_len=context, concurrency=concurrency)
+    found = estimate(wanted)
+    assert found.fits is fits
+    assert (found.reason is None) is fits
+
+
+def test_requests_that_do_not_fit_are_told_together() -> None:
+    found = estimate(setting(LLAMA_8B, "none", A10G, max_model_len=8192, concurrency=5))
+    assert found.reason == "kv-cache"
+    assert (
+        found.message == "5 requests of 8,192 tokens take 5.00 GiB of KV cache; 4.11 GiB are left"
+    )
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "limit", "expected"),
+    [
+        # 2,105 blocks of 16 tokens
+        pytest.param(1, None, 33_680, id="one request"),
+        pytest.param(2, None, 16_832, id="1,052 blocks of each of two"),
+        pytest.param(2106, None, 0, id="not a block of each"),
+        pytest.param(2, 8192, 8192, id="the limit in whole blocks"),
+        pytest.param(2, 8190, 8190, id="the limit, which ends inside a block"),
+        pytest.param(2, 16_833, 16_832, id="a limit that needs one block more"),
+    ],
+)
+def test_the_largest_context_of_several_requests(
+    concurrency: int, limit: int | None, expected: int
+) -> None:
+    wanted = setting(LLAMA_8B, "none", A10G, concurrency=concurrency)
+    assert largest_context(wanted, limit=limit) == expected

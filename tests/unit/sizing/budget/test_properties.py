@@ -132,6 +132,15 @@ def test_the_parts_add_up_to_the_budget(wanted: Setting) -> None:
     found = estimate(wanted)
     for stage in found.stages:
         inside = stage.cuda_graph_bytes if wanted.rules.version >= (0, 21) else 0
+        outside = stage.cuda_graph_bytes - inside
+        assert found.budget_bytes is not None
+        assert found.headroom_bytes == wanted.total_bytes - found.budget_bytes - outside
         parts = stage.weights_bytes + stage.activation_bytes + stage.non_torch_bytes + inside
         assert stage.kv_cache_bytes is not None
         assert parts + stage.kv_cache_bytes == found.budget_bytes
+
+
+@given(settings, st.integers(1, 40))
+def test_a_larger_share_never_holds_fewer_tokens(wanted: Setting, more: int) -> None:
+    larger = replace(wanted, utilization=min(1.0, wanted.utilization + more / 100))
+    assert (estimate(larger).kv_cache_tokens or 0) >= (estimate(wanted).kv_cache_tokens or 0)

@@ -1,7 +1,11 @@
 import pytest
 
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.rows import Scheme
+from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
 from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.quantized import Matrix, matrix_bytes
 from llama_operator.sizing.scheme_names import scheme_for
 from unit.sizing.bytes.shapes import LLAMA_3B, LLAMA_8B, LLAMA_70B, LLAMA_405B
 
@@ -74,3 +78,15 @@ def test_what_is_quantized_at_load_is_fetched_in_16_bit() -> None:
 
 def test_gguf_files_are_fetched_as_they_are() -> None:
     assert download_bytes(LLAMA_70B, scheme_for("Q4_K_M")) == 42_512_531_456
+
+
+@pytest.mark.parametrize("scheme", Catalog.load().tables.schemes, ids=lambda scheme: scheme.name)
+def test_every_scheme_of_the_catalog_has_bytes(scheme: Scheme) -> None:
+    # IQ1_S, the smallest, has 1.5625 bits a weight, F32 the most
+    size = checkpoint_bytes(LLAMA_8B, scheme)
+    assert 8_030_261_248 * 1.5625 / 8 < size <= 8_030_261_248 * 4
+
+
+def test_a_family_without_bytes_for_layers_is_refused_with_those_that_have() -> None:
+    with pytest.raises(UnsupportedSchemeError, match=r"'Q4_K_M' has no bytes.*awq.*nvfp4"):
+        matrix_bytes(Matrix(8, 2, 4), scheme_for("Q4_K_M"))

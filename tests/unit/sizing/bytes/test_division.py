@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from llama_operator.sizing.division import division_obstacle
+from llama_operator.sizing.division import division_obstacle, valid_tensor_parallel_sizes
 from llama_operator.sizing.models.model import FeedForward, HeadsCache, Layer, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.sizing.scheme_names import scheme_for
@@ -47,6 +47,9 @@ def test_these_models_can_be_divided(model: ModelShape, scheme: str, tp: int, pp
     [
         pytest.param(
             LLAMA_70B, "none", 3, 1, "64 attention heads do not divide by 3", id="query heads"
+        ),
+        pytest.param(
+            LLAMA_8B, "awq-int4-g128", 3, 1, "32 attention heads do not divide by 3", id="AWQ"
         ),
         pytest.param(
             FORTY_HEADS, "none", 5, 1, "8 KV heads neither divide by 5 nor repeat evenly", id="KV"
@@ -98,6 +101,41 @@ def test_obstacles_are_told_in_numbers(
     model: ModelShape, scheme: str, tp: int, pp: int, obstacle: str
 ) -> None:
     assert division_obstacle(model, scheme_for(scheme), tp, pp) == obstacle
+
+
+def eight_b(*, intermediate: int = 14336, heads: int = 32, kv_heads: int = 8) -> ModelShape:
+    return llama(hidden=4096, intermediate=intermediate, layers=32, heads=heads, kv_heads=kv_heads)
+
+
+@pytest.mark.parametrize(
+    ("model", "scheme", "expected"),
+    [
+        pytest.param(LLAMA_8B, "none", (1, 2, 4, 8, 16), id="8B in bf16"),
+        pytest.param(LLAMA_8B, "awq-int4-g128", (1, 2, 4, 8, 16), id="8B in AWQ"),
+        pytest.param(LLAMA_70B, "gptq-int4-g128", (1, 2, 4, 8, 16), id="70B in GPTQ"),
+        pytest.param(LLAMA_405B, "fbgemm-fp8", (1, 2, 4, 8, 16), id="405B in FP8"),
+        pytest.param(
+            eight_b(heads=12, kv_heads=2), "none", (1, 2, 4),
+            id="12 heads divide by 4 and 2 KV heads repeat, 8 does not divide",
+        ),
+        pytest.param(
+            eight_b(heads=48, kv_heads=6), "none", (1, 2),
+            id="6 KV heads neither divide by 4 nor repeat",
+        ),
+        pytest.param(
+            llama(hidden=2048, intermediate=8192, layers=16, heads=32, kv_heads=8, head_dim=64),
+            "awq-int4-g128", (1, 2, 4, 8, 16), id="1B: 2048/16 is one group of 128",
+        ),
+        pytest.param(
+            eight_b(intermediate=14_208), "awq-int4-g128", (1,),
+            id="a width of 111 groups of 128 cannot be halved",
+        ),
+    ],
+)  # fmt: skip
+def test_sizes_where_heads_and_groups_stay_whole(
+    model: ModelShape, scheme: str, expected: tuple[int, ...]
+) -> None:
+    assert valid_tensor_parallel_sizes(model, scheme_for(scheme)) == expected
 
 
 def test_outputs_that_do_not_pack_are_an_obstacle() -> None:
