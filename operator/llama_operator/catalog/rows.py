@@ -156,10 +156,10 @@ class EngineVersion:
 
 @dataclass(frozen=True, slots=True)
 class EngineHost:
-    """What an engine's pod needs of its node besides GPUs and files.
+    """What an engine's pod needs of its node whatever the model, besides GPUs and files.
 
-    A rank is one GPU worker process. `memory_bytes_*` leave out `/dev/shm`, whose pages are charged
-    to the pod as well.
+    A rank is one GPU worker process, or one GPU of an engine that is a single process.
+    `memory_bytes_*` leave out `/dev/shm`, whose pages are charged to the pod as well.
     """
 
     engine: str

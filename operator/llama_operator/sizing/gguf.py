@@ -191,7 +191,42 @@ def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> Gg
     """
     rules = _rules(file_type)
     facts = _facts(model, imatrix=imatrix)
-    sizes: dict[tuple[int, tuple[str, ...]], int] = {}
+    layers = tuple(map(sum, _tensors_of_layers(model, file_type, imatrix=imatrix)))
+
+    def outer_bytes(name: str, tensor: Tensor) -> int:
+        return _stored_bytes(tensor, _choice(name, tensor, rules, facts).at(0, facts.layers))
+
+    embedding_name = "output" if model.tied else "token_embd"
+    embedding = sum(outer_bytes(embedding_name, tensor) for tensor in model.embedding)
+    matrix = embedding if model.lm_head is None else outer_bytes("output", model.lm_head)
+    return GgufParts(embedding, layers, _final_bytes(model) + matrix, model.tied)
+
+
+def gguf_largest_tensors(
+    model: ModelShape, file_type: str, *, imatrix: bool = True
+) -> tuple[int, ...]:
+    """Bytes of the largest tensor of each decoder layer; all experts of a layer are one tensor.
+
+    Args:
+        model: the model.
+        file_type: name of a mix.
+        imatrix: whether the file was made with an importance matrix.
+
+    Raises:
+        UnsupportedSchemeError: the file type is not known.
+    """
+    layers = _tensors_of_layers(model, file_type, imatrix=imatrix)
+    return tuple(max(tensors, default=0) for tensors in layers)
+
+
+@lru_cache(maxsize=1024)
+def _tensors_of_layers(
+    model: ModelShape, file_type: str, *, imatrix: bool
+) -> tuple[tuple[int, ...], ...]:
+    """Bytes of each tensor of each decoder layer."""
+    rules = _rules(file_type)
+    facts = _facts(model, imatrix=imatrix)
+    sizes: dict[tuple[int, tuple[str, ...]], tuple[int, ...]] = {}
     choices: dict[int, tuple[_Choice, ...]] = {}
     layers = []
     for index, layer in enumerate(model.layers):
@@ -202,16 +237,9 @@ def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> Gg
         types = tuple(choice.at(index, facts.layers) for choice in choices[id(layer)])
         key = (id(layer), types)
         if key not in sizes:
-            sizes[key] = sum(map(_stored_bytes, layer.tensors, types))
+            sizes[key] = tuple(map(_stored_bytes, layer.tensors, types))
         layers.append(sizes[key])
-
-    def outer_bytes(name: str, tensor: Tensor) -> int:
-        return _stored_bytes(tensor, _choice(name, tensor, rules, facts).at(0, facts.layers))
-
-    embedding_name = "output" if model.tied else "token_embd"
-    embedding = sum(outer_bytes(embedding_name, tensor) for tensor in model.embedding)
-    matrix = embedding if model.lm_head is None else outer_bytes("output", model.lm_head)
-    return GgufParts(embedding, tuple(layers), _final_bytes(model) + matrix, model.tied)
+    return tuple(layers)
 
 
 def _rules(file_type: str) -> tuple[GgufRule, ...]:

@@ -1,14 +1,29 @@
 """What a replica needs of its node besides GPU memory: CPU, memory, /dev/shm and disk."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
-from llama_operator.catalog.rows import EngineHost
-from llama_operator.units import GIB
+from llama_operator.catalog.host_tables import disk_margin, engine_loading
+from llama_operator.catalog.rows import EngineHost, Scheme
+from llama_operator.sizing.checkpoints import UNQUANTIZED, checkpoint_bytes, download_bytes
+from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
+from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.offload import Offload, offload
+from llama_operator.sizing.quantized import (
+    SIXTEEN_BIT_BYTES,
+    is_quantized_at_load,
+    tensor_bytes,
+)
+from llama_operator.sizing.rank_weights import rank_weights_bytes
+from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.support import GGUF
+from llama_operator.units import ceil_div
 
-DISK_MARGIN_PERCENT: Final = 5
-"""Tokenizers, configurations and whatever a repository adds to its weights."""
-DISK_MARGIN_BYTES: Final = GIB
+LLAMA_CPP: Final = "LlamaCpp"
+REPOSITORY: Final = "repository"
+MILLICORES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +36,124 @@ class HostNeeds:
     disk_bytes: int
 
 
-def disk_bytes(download_bytes: int) -> int:
-    """Disk that a downloaded repository takes: its weights, 5 percent and 1 GiB.
+@dataclass(frozen=True, slots=True)
+class HostParts:
+    """Where host memory of one replica goes.
+
+    Attributes:
+        processes_bytes: of the engine's processes: interpreters, contexts of GPUs, pinned buffers.
+        weights_bytes: of the model that are not on a GPU.
+        kv_cache_bytes: of layers that the CPU computes.
+        compute_bytes: buffers of the CPU, and those between host and GPU.
+        prompt_cache_bytes: llama.cpp's `--cache-ram`.
+        pinned_bytes: what options of the user pin, such as vLLM's `--kv-offloading-size`.
+        loader_bytes: only while the model loads; nothing of KV cache, buffers and prompts is there
+            yet.
+        shm_bytes: /dev/shm, whose pages are charged to the pod.
+    """
+
+    processes_bytes: int
+    weights_bytes: int = 0
+    kv_cache_bytes: int = 0
+    compute_bytes: int = 0
+    prompt_cache_bytes: int = 0
+    pinned_bytes: int = 0
+    loader_bytes: int = 0
+    shm_bytes: int = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most at any time: loading or serving, whichever takes more."""
+        serving = (
+            self.kv_cache_bytes + self.compute_bytes + self.prompt_cache_bytes + self.pinned_bytes
+        )
+        always = self.processes_bytes + self.weights_bytes + self.shm_bytes
+        return always + max(serving, self.loader_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskParts:
+    """Where the disk of one replica goes, and what the engine makes of it.
+
+    Attributes:
+        download_bytes: weights that are fetched; 16-bit ones where the engine quantizes them.
+        converted_bytes: of a second copy that an engine or a tool writes beside them.
+        margin_bytes: of everything else in the repository.
+        loaded_bytes: not on disk: weights as one GPU would hold all of them. It is less than what
+            is fetched where the engine quantizes while it loads.
+    """
+
+    download_bytes: int
+    converted_bytes: int
+    margin_bytes: int
+    loaded_bytes: int
+
+    @property
+    def disk_bytes(self) -> int:
+        """All that is on disk."""
+        return self.download_bytes + self.converted_bytes + self.margin_bytes
+
+
+def disk_bytes(download_bytes: int, contents: str = REPOSITORY) -> int:
+    """Disk that a download takes: its weights, and the margin of disk_margins.csv.
 
     Engines skip the second copy of the weights that some repositories hold (`original/`), and a
     download is written once. The margin is an estimate on the safe side.
+
+    Args:
+        download_bytes: weights that are fetched, all parts of a split file.
+        contents: `repository`, or `gguf` for chosen files of one.
+
+    Raises:
+        CatalogError: there is no such contents.
     """
-    return download_bytes + download_bytes * DISK_MARGIN_PERCENT // 100 + DISK_MARGIN_BYTES
+    return download_bytes + _margin_bytes(download_bytes, contents)
+
+
+def disk_parts(
+    model: ModelShape,
+    scheme: Scheme,
+    *,
+    quantize_at_load: bool = False,
+    converted: Scheme | None = None,
+    dtype_bytes: int = SIXTEEN_BIT_BYTES,
+) -> DiskParts:
+    """Disk that a replica takes, from the model's shape. Exact but for the margin.
+
+    Args:
+        model: the model.
+        scheme: what the engine holds.
+        quantize_at_load: the repository holds 16-bit weights, whatever the engine makes of them.
+        converted: how a second copy is stored that stays beside the download: TGI writes
+            safetensors next to pickled files, `mlx_lm.convert` a quantized copy. None for none.
+        dtype_bytes: of an element that is not quantized.
+
+    Raises:
+        UnsupportedSchemeError: the bytes of a scheme are not known.
+    """
+    fetched = download_bytes(
+        model, scheme, quantize_at_load=quantize_at_load, dtype_bytes=dtype_bytes
+    )
+    copy = checkpoint_bytes(model, converted, dtype_bytes=dtype_bytes) if converted else 0
+    at_load = quantize_at_load or is_quantized_at_load(scheme)
+    loaded = (
+        rank_weights_bytes(
+            model,
+            scheme,
+            tensor_parallel_size=1,
+            pipeline_parallel_size=1,
+            stage=0,
+            dtype_bytes=dtype_bytes,
+        )
+        if at_load and scheme.family != GGUF
+        else fetched
+    )
+    contents = GGUF if scheme.family == GGUF else REPOSITORY
+    return DiskParts(fetched, copy, _margin_bytes(fetched, contents), loaded)
 
 
 def host_needs(host: EngineHost, *, ranks: int, download_bytes: int) -> HostNeeds:
-    """What a replica of an engine asks of its node.
+    """What a replica of an engine that keeps nothing of the model in host memory asks of its node.
 
     Pages of /dev/shm are charged to the pod, so its memory includes them. Weights pass through the
     page cache, which the kernel takes back, and are not counted.
@@ -41,10 +163,155 @@ def host_needs(host: EngineHost, *, ranks: int, download_bytes: int) -> HostNeed
         ranks: GPU worker processes on this node.
         download_bytes: weights that are downloaded.
     """
-    shm = host.shm_bytes_one_rank if ranks == 1 else host.shm_bytes_many_ranks
+    parts = process_parts(host, ranks)
     return HostNeeds(
-        cpu_millicores=host.cpu_millicores_base + ranks * host.cpu_millicores_per_rank,
-        memory_bytes=host.memory_bytes_base + ranks * host.memory_bytes_per_rank + shm,
-        shm_bytes=shm,
+        cpu_millicores=cpu_millicores(host, ranks),
+        memory_bytes=parts.memory_bytes,
+        shm_bytes=parts.shm_bytes,
         disk_bytes=disk_bytes(download_bytes),
+    )
+
+
+def process_parts(host: EngineHost, ranks: int) -> HostParts:
+    """Memory of an engine's processes: `base + ranks * per rank`, and /dev/shm.
+
+    Args:
+        host: row of the engine.
+        ranks: GPUs on this node; 0 without GPU.
+    """
+    return HostParts(
+        processes_bytes=host.memory_bytes_base + ranks * host.memory_bytes_per_rank,
+        shm_bytes=host.shm_bytes_one_rank if ranks <= 1 else host.shm_bytes_many_ranks,
+    )
+
+
+def host_parts(
+    setting: Setting,
+    host: EngineHost,
+    *,
+    ranks: int | None = None,
+    gpu_layers: int | None = None,
+    maps_files: bool | None = None,
+    prompt_cache_bytes: int | None = None,
+    pinned_bytes: int = 0,
+    quantize_at_load: bool = False,
+    largest_file_bytes: int | None = None,
+) -> HostParts:
+    """Where host memory of a replica goes, model included.
+
+    llama.cpp keeps the input matrix, layers that are not offloaded with their KV cache, buffers and
+    a cache of prompts in host memory (`sizing.offload`). Mapped weights of layers on the CPU count
+    in full, because every token needs all of them. Other engines hold only what is in flight while
+    they load.
+
+    Args:
+        setting: with all its values.
+        host: row of its engine.
+        ranks: GPUs on this node; None when all of them are.
+        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
+        maps_files: whether files are mapped; None for the engine's default. False is llama.cpp's
+            `--load-mode none` and vLLM's `--safetensors-load-strategy eager`.
+        prompt_cache_bytes: llama.cpp's `--cache-ram`; None for its default.
+        pinned_bytes: what other options pin on this node.
+        quantize_at_load: whether the files are 16-bit ones that the engine quantizes.
+        largest_file_bytes: of the checkpoint; None for one file with all of it.
+
+    Raises:
+        CatalogError: engine_loading.csv says nothing of the engine.
+        SizingError: a number is negative, or the engine does not offload.
+    """
+    loading = engine_loading(host.engine)
+    placed = _placed(setting, gpu_layers)
+    used = len(placed.gpus) if placed else setting.gpus if ranks is None else ranks
+    mapped = loading.maps_files if maps_files is None else maps_files
+    in_flight = 0
+    if not mapped:
+        unit = _unit_bytes(setting, loading.unit, quantize_at_load, largest_file_bytes)
+        loaders = max(1, used) if loading.per_rank else 1
+        in_flight = loaders * max(loading.units_in_flight * unit, loading.staging_bytes)
+    parts = replace(
+        process_parts(host, used),
+        prompt_cache_bytes=(
+            loading.prompt_cache_bytes if prompt_cache_bytes is None else prompt_cache_bytes
+        ),
+        pinned_bytes=pinned_bytes,
+        loader_bytes=in_flight,
+    )
+    if placed is None:
+        return parts
+    return replace(
+        parts,
+        weights_bytes=placed.host.weights_bytes,
+        kv_cache_bytes=placed.host.kv_cache_bytes,
+        compute_bytes=placed.host.compute_bytes,
+    )
+
+
+def cpu_millicores(host: EngineHost, ranks: int, *, layers_on_host: int = 0) -> int:
+    """CPU request of a replica in thousandths of a core.
+
+    `base + ranks * per rank`, and what engine_loading.csv adds where the CPU computes layers.
+
+    Args:
+        host: row of the engine.
+        ranks: GPUs on this node; 0 without GPU.
+        layers_on_host: decoder layers that the CPU computes.
+
+    Raises:
+        CatalogError: engine_loading.csv says nothing of the engine.
+    """
+    request = host.cpu_millicores_base + ranks * host.cpu_millicores_per_rank
+    return request + (engine_loading(host.engine).cpu_millicores_layers if layers_on_host else 0)
+
+
+def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:
+    """Threads that an engine may start with a CPU request: whole cores of it, at least one.
+
+    llama.cpp takes the cores of the machine unless told, which a container's quota then throttles;
+    its threads wait for each other, so one too many slows all of them (ggml-org/llama.cpp#19110,
+    tobocop2/lilbee#660: quota of 7.65 cores, 7 threads). The same number goes for
+    `--threads`, and for OMP_NUM_THREADS of engines in Python.
+
+    Args:
+        millicores: CPU request of the pod.
+        threads_per_core: 2 where the node gives the pod whole cores with two hardware threads each
+            (the static policy of the kubelet's CPU manager); 1 where the request is a share of
+            time.
+    """
+    return max(1, millicores // (MILLICORES * threads_per_core))
+
+
+def _placed(setting: Setting, gpu_layers: int | None) -> Offload | None:
+    """llama.cpp's division; None for engines that have none."""
+    if gpu_layers is None and setting.rules.engine != LLAMA_CPP:
+        return None
+    return offload(setting, gpu_layers)
+
+
+def _margin_bytes(size: int, contents: str) -> int:
+    margin = disk_margin(contents)
+    return size * margin.percent // 100 + margin.fixed_bytes
+
+
+def _unit_bytes(
+    setting: Setting, unit: str, quantize_at_load: bool, largest_file_bytes: int | None
+) -> int:
+    """Bytes of the largest file, or of the largest tensor in one."""
+    scheme = setting.scheme
+    if quantize_at_load or is_quantized_at_load(scheme):
+        scheme = scheme_for(UNQUANTIZED)
+    if unit == "tensor":
+        return _largest_tensor_bytes(setting.model, scheme)
+    whole = checkpoint_bytes(setting.model, scheme)
+    return whole if largest_file_bytes is None else min(whole, largest_file_bytes)
+
+
+@lru_cache(maxsize=1024)
+def _largest_tensor_bytes(model: ModelShape, scheme: Scheme) -> int:
+    """Bytes of the largest tensor of a file; experts are stored one by one, but not in GGUF."""
+    if scheme.family == GGUF:
+        parts = gguf_parts(model, scheme.name)
+        return max(parts.token_embd, parts.output, *gguf_largest_tensors(model, scheme.name))
+    return max(
+        ceil_div(tensor_bytes(tensor, scheme), tensor.count) for tensor in set(model.served())
     )
