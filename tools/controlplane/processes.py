@@ -10,6 +10,8 @@ import signal
 import time
 from pathlib import Path
 
+from controlplane.waiting import wait_until
+
 MARKER = "LLAMA_OPERATOR_CONTROLPLANE"
 
 
@@ -49,10 +51,11 @@ def wait_frozen(pid: int, timeout: float = 10.0) -> None:
     """Wait until every thread of a process that was sent SIGSTOP stands still, or has ended.
 
     The signal returns before that: on busy cores a thread may run on for a moment.
+
+    Raises:
+        TimeoutError: one still runs.
     """
-    deadline = time.monotonic() + timeout
-    while _runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until("all threads stand still", lambda: not _runs(pid), timeout=timeout, interval=0.005)
 
 
 def _runs(pid: int) -> bool:

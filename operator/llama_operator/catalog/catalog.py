@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from llama_operator.catalog import refusals
-from llama_operator.catalog.gpus import SHARED_SUFFIX
+from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX, unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import (
     EngineHost,
     EngineVersion,
@@ -19,6 +20,14 @@ from llama_operator.catalog.table_set import Tables
 from llama_operator.catalog.user_merge import add_user_rows
 from llama_operator.catalog.user_rows import RowError, UserRow
 from llama_operator.errors import CatalogError, SpecError
+from llama_operator.units import Bytes
+
+
+class LabelledGpu(NamedTuple):
+    """The row of a GPU, or one made for it, and the memory that a process sees on this one."""
+
+    gpu: Gpu
+    total_bytes: Bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +142,26 @@ class Catalog:
         MIG slices have no row: their memory is that of the node's label.
         """
         return self._gpus.get(product.removesuffix(SHARED_SUFFIX).casefold())
+
+    def labelled_gpu(self, product: str, label_mib: int | None) -> LabelledGpu | None:
+        """A GPU as a node's labels tell of it; None when neither table nor memory label do.
+
+        The label is preferred over the table. A MIG slice has its own memory and the compute
+        capability of its parent.
+
+        Args:
+            product: product of the label.
+            label_mib: figure of the memory label in MiB, above 0; None without one.
+        """
+        row = self.gpu(product)
+        if row is not None:
+            total = row.total_bytes if label_mib is None else visible_bytes(row, label_mib)
+            return LabelledGpu(row, total)
+        if label_mib is None:
+            return None
+        parent = self.gpu(product.split(MIG_MARK)[0])
+        made = unknown_gpu(product, label_mib, parent.compute_capability if parent else None)
+        return LabelledGpu(made, made.total_bytes)
 
     def scheme(self, name: str) -> Scheme:
         """The scheme of this name; case does not matter.

@@ -5,6 +5,8 @@ from typing import Final
 from llama_operator.catalog.rows import Gpu
 from llama_operator.units import GIB, MIB, Bytes, ceil_div
 
+MIG_MARK: Final = "-MIG-"
+"""What stands between a product and the profile of its MIG slice."""
 SHARED_SUFFIX: Final = "-SHARED"
 """What GPU Feature Discovery appends to a product under time-slicing or MPS."""
 SMALL_CARD_MIB: Final = 24 * 1024

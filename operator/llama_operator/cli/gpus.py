@@ -15,10 +15,10 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.machine_tables import VENDORS
 from llama_operator.catalog.rows import Gpu
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT
 from llama_operator.units import GIB, MIB
 
 WIDE_COLUMNS: Final = 120
-EXIT_BAD_INPUT: Final = 2
 _DESCRIPTION: Final = """List GPUs, with the memory that a process sees on each.
 
 PRODUCT is the value of the node label nvidia.com/gpu.product, for AMD of

@@ -11,12 +11,12 @@ import argcomplete
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator import __version__
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT
 from llama_operator.errors import InputError, LlamaOperatorError
 
 if TYPE_CHECKING:
     from llama_operator.planning.inventory import Inventory
 
-EXIT_BAD_INPUT: Final = 2
 COMMANDS: Final = ("plan", "render", "size", "models", "gpus", "crd", "run", "completion")
 """Each is a module beside this one, in the order of the help."""
 ALONE: Final = ("version", "--version")

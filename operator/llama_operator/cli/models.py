@@ -17,6 +17,7 @@ from llama_operator.catalog.model_tables import FORMATS, HUBS
 from llama_operator.catalog.rows import Model, Publication
 from llama_operator.catalog.user_schema import UserPublication
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT
 from llama_operator.errors import InputError
 from llama_operator.units import GB
 
@@ -24,7 +25,6 @@ WIDE_COLUMNS: Final = 120
 """Terminals from this width on show repositories on one line, and schemes."""
 FULL_COLUMNS: Final = 150
 """Terminals from this width on show engines and file sizes too."""
-EXIT_BAD_INPUT: Final = 2
 _DESCRIPTION: Final = """List models; with a name or an option also how each is published.
 
 The words are those of spec.model, spec.size, spec.format, spec.quantization

@@ -1,7 +1,6 @@
 """`llama-operator plan`: what a LlamaDeployment would become, without applying it."""
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -13,6 +12,8 @@ from rich_argparse import RawDescriptionRichHelpFormatter
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.deployment_file import parse_deployments
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.json_output import print_json
 from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_nodes_file, read_text
 from llama_operator.cli.plan_view import print_outcome
 from llama_operator.errors import InputError
@@ -21,9 +22,6 @@ from llama_operator.planning.outcome import Outcome, Planned
 from llama_operator.planning.plan import plan_on
 from llama_operator.planning.survey import survey
 
-EXIT_FITS: Final = 0
-EXIT_BAD_INPUT: Final = 2
-EXIT_DOES_NOT_FIT: Final = 3
 ReadInventory = Callable[[], Inventory]
 _DESCRIPTION: Final = """Plan LlamaDeployments: GPUs, context and where each byte goes.
 
@@ -105,7 +103,7 @@ def _print(
 ) -> None:
     objects = [as_object(deployment, outcome) for deployment, outcome in outcomes]
     if arguments.output == "json":
-        print(json.dumps(objects, indent=2, ensure_ascii=False))
+        print_json(objects)
     elif arguments.output == "yaml":
         print(yaml.safe_dump(objects, sort_keys=False, allow_unicode=True), end="")
     else:

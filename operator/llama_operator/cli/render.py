@@ -16,14 +16,9 @@ from llama_operator.api.reasons import Reason
 from llama_operator.catalog.yaml_input import parse_documents
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.deployment_file import parse_deployments
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.nodes_file import read_nodes_file, read_text
-from llama_operator.cli.plan import (
-    EXIT_BAD_INPUT,
-    EXIT_DOES_NOT_FIT,
-    EXIT_FITS,
-    ReadInventory,
-    no_cluster,
-)
+from llama_operator.cli.plan import ReadInventory, no_cluster
 from llama_operator.errors import CatalogError, InputError, SpecError
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.plan import plan_on

@@ -1,18 +1,15 @@
 """`llama-operator size`: where each byte of a GPU goes, for any model and setting."""
 
 import argparse
-import json
 import sys
 from typing import Final
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
+from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_FITS
 from llama_operator.cli.size_options import add_options
 from llama_operator.errors import InputError
 
-EXIT_FITS: Final = 0
-EXIT_BAD_INPUT: Final = 2
-EXIT_DOES_NOT_FIT: Final = 3
 _DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs and KV cache.
 
 The model is one of the catalog, a config.json, or a repository, of which only the
@@ -96,8 +93,3 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.sweep and arguments.plot is not None:
         msg = "--plot draws one setting; it does not go with --sweep"
         raise InputError(msg)
-
-
-def print_json(value: object) -> None:
-    """A result as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))

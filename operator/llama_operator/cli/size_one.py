@@ -2,11 +2,13 @@
 
 import argparse
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
 
 from llama_operator.catalog.catalog import Catalog
+from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.json_output import print_json
 from llama_operator.cli.size_question import Subject, read_serving
 from llama_operator.cli.size_view import print_answer, scheme_text
 from llama_operator.errors import CatalogError, InputError, SizingError, SpecError
@@ -17,9 +19,6 @@ from llama_operator.sizing.host import HostNeeds, disk_bytes, host_needs
 from llama_operator.sizing.margin import margin_text
 from llama_operator.sizing.nearest import Nearest, Serving, nearest
 from llama_operator.sizing.settings import Setting
-
-EXIT_FITS: Final = 0
-EXIT_DOES_NOT_FIT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,6 @@ def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -
 
         draw(arguments.plot, f"{subject.title}, {scheme_text(subject.scheme)}", bars_of(answer))
     if arguments.output == "json":
-        from llama_operator.cli.size import print_json
-
         print_json(as_object(answer))
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)

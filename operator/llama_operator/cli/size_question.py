@@ -3,14 +3,14 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
 from llama_operator.errors import InputError, SizingError, SpecError
+from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import engine_rules
@@ -18,13 +18,11 @@ from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.nearest import Changes, Serving
 from llama_operator.sizing.quantization_config import quantization_name
-from llama_operator.sizing.scheme_names import scheme_for
-from llama_operator.sizing.settings import MIG_MARK
+from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
 if TYPE_CHECKING:
     from llama_operator.download.facts import HubName
 
-SIXTEEN_BIT: Final = "none"
 AT_LOAD: Final = ("fp8-online",)
 """Schemes that vLLM makes of 16-bit weights while it loads them."""
 ENGINE_OF_FAMILY: Final = {"gguf": "llama.cpp", "mlx": "mlx-lm"}
@@ -149,7 +147,7 @@ def _of_config(
     except SizingError as error:
         msg = f"{title}: {error}"
         raise InputError(msg) from None
-    made = AT_LOAD if scheme.name == SIXTEEN_BIT else ()
+    made = AT_LOAD if scheme.name == UNQUANTIZED else ()
     others = tuple(((("--quantization", name),), scheme_for(name)) for name in made)
     return Subject(title, repository, shape, scheme, others)
 
@@ -189,9 +187,7 @@ def catalog_shape(model: Model) -> ModelShape:
     if model.architecture is None:
         msg = f"MODEL: {model.name} {model.size} cannot be sized: {model.not_servable}"
         raise InputError(msg)
-    facts = asdict(model.architecture)
-    config = {key: value for key, value in facts.items() if key not in ("name", "source")}
-    return model_shape(config, name=f"{model.name} {model.size}")
+    return shape_of(model.architecture)
 
 
 def _published(
@@ -206,9 +202,9 @@ def _published(
     if quantization is not None:
         return scheme_for(quantization), None
     for row in catalog.publications(*where):
-        if row.scheme == SIXTEEN_BIT and row.hub == arguments.hub and row.publisher_rank == 1:
+        if row.scheme == UNQUANTIZED and row.hub == arguments.hub and row.publisher_rank == 1:
             return catalog.scheme(row.scheme), row
-    return scheme_for(SIXTEEN_BIT), None
+    return scheme_for(UNQUANTIZED), None
 
 
 def _one_quantization(arguments: argparse.Namespace) -> str | None:
@@ -241,19 +237,14 @@ def read_gpu(product: str, memory_mib: int | None, catalog: Catalog) -> Card:
     Raises:
         InputError: the catalog does not know it and no memory is given.
     """
-    known = catalog.gpu(product)
-    if known is not None:
-        total = known.total_bytes if memory_mib is None else visible_bytes(known, memory_mib)
-        return Card(known, product, total)
-    if memory_mib is None:
+    found = catalog.labelled_gpu(product, memory_mib)
+    if found is None:
         msg = (
             f"--gpu {product!r} is not in the catalog (llama-operator gpus lists it); "
             "give its label nvidia.com/gpu.memory by --gpu-memory-mib"
         )
         raise InputError(msg)
-    parent = catalog.gpu(product.split(MIG_MARK)[0]) if MIG_MARK in product else None
-    row = unknown_gpu(product, memory_mib, parent.compute_capability if parent else None)
-    return Card(row, product, row.total_bytes)
+    return Card(found.gpu, product, found.total_bytes)
 
 
 def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Serving:
@@ -269,9 +260,9 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
     if arguments.gpu_memory_mib is not None and not products:
         msg = "--gpu-memory-mib is of a GPU; name it by --gpu"
         raise InputError(msg)
-    allowed = ("auto", *KV_CACHE_DTYPES)
-    if arguments.kv_cache_dtype not in allowed:
-        msg = f"--kv-cache-dtype {arguments.kv_cache_dtype!r} is none of {', '.join(allowed)}"
+    if arguments.kv_cache_dtype not in KV_CACHE_DTYPES:
+        allowed = ", ".join(KV_CACHE_DTYPES)
+        msg = f"--kv-cache-dtype {arguments.kv_cache_dtype!r} is none of {allowed}"
         raise InputError(msg)
     engine = arguments.engine or ENGINE_OF_FAMILY.get(subject.scheme.family, "vllm")
     try:

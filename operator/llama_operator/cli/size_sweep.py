@@ -11,6 +11,8 @@ from rich.table import Table
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Scheme
+from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.json_output import print_json
 from llama_operator.cli.size_one import engine_version
 from llama_operator.cli.size_question import Card, Subject, on_card, read_gpu, read_serving
 from llama_operator.errors import InputError, SizingError
@@ -19,8 +21,6 @@ from llama_operator.sizing.estimate import estimate, largest_context
 from llama_operator.sizing.nearest import Serving
 from llama_operator.sizing.scheme_names import scheme_for
 
-EXIT_FITS: Final = 0
-EXIT_DOES_NOT_FIT: Final = 3
 PRODUCTS: Final = (
     "NVIDIA-L4",
     "NVIDIA-A10G",
@@ -67,8 +67,6 @@ def run_sweep(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
     schemes = swept_schemes(arguments, subject)
     found = list(cells_of(serving, cards, counts, schemes))
     if arguments.output == "json":
-        from llama_operator.cli.size import print_json
-
         print_json([as_object(cell) for cell in found])
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)

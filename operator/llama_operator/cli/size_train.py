@@ -15,6 +15,8 @@ from llama_operator.catalog.training_tables import (
     read_optimizers,
     read_published_training,
 )
+from llama_operator.cli.exit_status import EXIT_FITS
+from llama_operator.cli.json_output import print_json
 from llama_operator.cli.memory_bar import BAR_CELLS, Part, memory_bar, memory_lines
 from llama_operator.cli.size_question import Subject
 from llama_operator.cli.size_view import scheme_text
@@ -25,7 +27,6 @@ from llama_operator.sizing.scheme_names import scheme_for
 from llama_operator.sizing.training import TrainingMemory, TrainingSetting, training_memory
 from llama_operator.units import GB, format_gib
 
-EXIT_FITS: Final = 0
 SCHEME_OF_METHOD: Final = {"full": "none", "lora": "none", "qlora": "bnb-nf4-dq"}
 """How weights are stored: QLoRA is NF4 with double quantization (arXiv:2305.14314)."""
 NOT_COUNTED: Final = (
@@ -70,8 +71,6 @@ def run_training(arguments: argparse.Namespace, subject: Subject) -> int:
         title = f"{subject.title}, fine-tuning: {arguments.train}"
         draw(arguments.plot, title, [Bar("one GPU", training_parts(memory), 0)])
     if arguments.output == "json":
-        from llama_operator.cli.size import print_json
-
         print_json(as_object(arguments.train, subject, setting, memory, compared))
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)

@@ -24,6 +24,7 @@ from llama_operator.planning.wording import counted
 from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.estimate import Estimate, StageEstimate
 from llama_operator.sizing.nearest import Changes, Nearest
+from llama_operator.sizing.scheme_names import UNQUANTIZED
 from llama_operator.sizing.settings import Setting
 from llama_operator.units import format_gib
 
@@ -86,7 +87,7 @@ def changes_text(changes: Changes) -> str:
 
 def scheme_text(scheme: Scheme) -> str:
     """A quantization for people: `16 bit` where there is none."""
-    return "16 bit" if scheme.name == "none" else scheme.name
+    return "16 bit" if scheme.name == UNQUANTIZED else scheme.name
 
 
 def placement_text(setting: Setting) -> str:

@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
+from llama_operator.catalog.gpus import MIG_MARK
 from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.inventory import Inventory, NodeFacts, Reserved, Stock
 from llama_operator.sizing.host import HostNeeds
-from llama_operator.sizing.settings import MIG_MARK
-from llama_operator.units import Bytes, ceil_div
+from llama_operator.units import ceil_div
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -176,23 +175,14 @@ class _Draft:
 
 def _gpu_row(node: NodeFacts, catalog: Catalog) -> Gpu | None:
     """The catalog's row with the memory and the capability that the node's labels give."""
-    row = catalog.gpu(node.product)
-    mib = node.gpu_memory_mib
-    if row is None:
-        if mib is None or not node.product:
-            return None
-        parent = catalog.gpu(node.product.split(MIG_MARK)[0])
-        capability = node.compute_capability or (parent.compute_capability if parent else None)
-        found = unknown_gpu(node.product, mib, capability)
-        return found if found.total_bytes else None
-    total = row.total_bytes if mib is None else visible_bytes(row, mib)
-    if not total:
+    found = catalog.labelled_gpu(node.product, node.gpu_memory_mib) if node.product else None
+    if found is None or not found.total_bytes:
         return None
     return replace(
-        row,
+        found.gpu,
         product=node.product,
-        total_bytes=Bytes(total),
-        compute_capability=node.compute_capability or row.compute_capability,
+        total_bytes=found.total_bytes,
+        compute_capability=node.compute_capability or found.gpu.compute_capability,
     )
 
 

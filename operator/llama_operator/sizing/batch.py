@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.gpus import unknown_gpu, visible_bytes
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import (
     LlamaOperatorError,
@@ -17,7 +16,7 @@ from llama_operator.sizing.estimate import Estimate, estimate, stage_caches
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.scheme_names import scheme_for
-from llama_operator.sizing.settings import DTYPE_BYTES, MIG_MARK, Setting, complete_setting
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting
 from llama_operator.sizing.support import Reason
 
 INVALID_INPUT: Final = "invalid-input"
@@ -188,16 +187,8 @@ def _visible(product: str, memory_mib: int) -> tuple[Gpu | None, str, int]:
     The node's label is preferred over the table. A MIG slice has its own memory and the compute
     capability of its parent.
     """
-    catalog = Catalog.load()
-    known = catalog.gpu(product) if product else None
-    if known is not None:
-        return known, product, visible_bytes(known, memory_mib) if memory_mib else known.total_bytes
-    if not memory_mib:
-        return None, product, 0
-    parent = catalog.gpu(product.split(MIG_MARK)[0]) if MIG_MARK in product else None
-    capability = parent.compute_capability if parent else None
-    unknown = unknown_gpu(product, memory_mib, capability)
-    return unknown, product, unknown.total_bytes
+    found = Catalog.load().labelled_gpu(product, memory_mib or None)
+    return (found.gpu, product, found.total_bytes) if found else (None, product, 0)
 
 
 def _text(row: Mapping[str, Any], key: str) -> str | None:

@@ -1,7 +1,6 @@
 """Bytes of a published model: its tensors, and what a downloader fetches."""
 
 from functools import lru_cache
-from typing import Final
 
 from llama_operator.catalog.rows import Scheme
 from llama_operator.sizing.gguf import gguf_bytes
@@ -13,9 +12,7 @@ from llama_operator.sizing.quantized import (
     plain_bytes,
     tensor_bytes,
 )
-from llama_operator.sizing.scheme_names import scheme_for
-
-UNQUANTIZED: Final = "none"
+from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
 
 def checkpoint_bytes(

@@ -266,7 +266,7 @@ def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) 
             setting.rules.memory,
             tensor_parallel_size=size,
             pipeline_parallel_size=stages,
-            nvlink=setting.gpu is None or setting.gpu.nvlink_gb_per_second > 0,
+            nvlink=setting.nvlink,
         ),
         cuda_graphs=_graphs(setting, layers),
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 from llama_operator.catalog.host_tables import disk_margin, engine_loading
 from llama_operator.catalog.rows import EngineHost, Scheme
-from llama_operator.sizing.checkpoints import UNQUANTIZED, checkpoint_bytes, download_bytes
+from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
 from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import Offload, offload
@@ -16,7 +16,7 @@ from llama_operator.sizing.quantized import (
     tensor_bytes,
 )
 from llama_operator.sizing.rank_weights import rank_weights_bytes
-from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.support import GGUF
 from llama_operator.units import ceil_div

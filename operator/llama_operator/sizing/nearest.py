@@ -108,9 +108,9 @@ class Serving:
         planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
         if self.utilization is not None or not planned:
             return setting
-        held = self.gpu.reserved_at_start_bytes if self.gpu else 0
-        size = self.tensor_parallel_size
-        percent = planned_utilization_percent(setting.total_bytes, held, size)
+        percent = planned_utilization_percent(
+            setting.total_bytes, setting.reserved_at_start_bytes, self.tensor_parallel_size
+        )
         return replace(setting, utilization=percent / 100)
 
 
@@ -224,9 +224,10 @@ def _shorter(serving: Serving, changes: Changes) -> Iterator[Proposal]:
 def _larger_share(serving: Serving, setting: Setting) -> Iterator[Proposal]:
     if setting.rules.budgeting is not Budgeting.UTILIZATION or setting.total_bytes <= 0:
         return
-    held = setting.gpu.reserved_at_start_bytes if setting.gpu else 0
-    size = serving.tensor_parallel_size
-    share = highest_utilization_percent(setting.total_bytes, held, size) / 100
+    percent = highest_utilization_percent(
+        setting.total_bytes, setting.reserved_at_start_bytes, serving.tensor_parallel_size
+    )
+    share = percent / 100
     if share > setting.utilization:
         changes = (("--gpu-memory-utilization", f"{share:g}"),)
         yield _with(serving, changes, utilization=share)

@@ -11,7 +11,7 @@ from typing import Final
 
 from llama_operator.errors import SizingError
 from llama_operator.sizing.cache import element_size, stage_cache
-from llama_operator.sizing.engine_budget import Budgeting, budget_bytes
+from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.gguf import GgufParts, gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import Cache
 from llama_operator.sizing.outside import PIPELINE_COPIES, compute_buffer_bytes, non_torch_bytes
@@ -135,7 +135,7 @@ def gpu_layers_that_fit(setting: Setting) -> Offload:
     division = _Division(setting)
     if setting.total_bytes <= 0:
         return division.offload(0)
-    budget = _budget(setting)
+    budget = setting.budget_bytes
     for gpu_layers in range(division.slots, 0, -1):
         gpus = division.gpus(gpu_layers)
         if all(gpu.total_bytes <= budget for gpu in gpus):
@@ -185,7 +185,7 @@ class _Division:
             setting.rules.memory,
             tensor_parallel_size=1,
             pipeline_parallel_size=setting.gpus,
-            nvlink=setting.gpu is None or setting.gpu.nvlink_gb_per_second > 0,
+            nvlink=setting.nvlink,
         )
 
     def offload(self, gpu_layers: int | None) -> Offload:
@@ -265,11 +265,6 @@ def _compute_bytes(setting: Setting, gpus: int) -> int:
 
 def _is_llama_cpp(setting: Setting) -> bool:
     return setting.rules.budgeting is Budgeting.ALLOCATED and setting.scheme.family == GGUF
-
-
-def _budget(setting: Setting) -> int:
-    reserved = setting.gpu.reserved_at_start_bytes if setting.gpu else 0
-    return budget_bytes(setting.rules, setting.total_bytes, setting.utilization, reserved)
 
 
 def _cache_bytes(setting: Setting) -> tuple[int, ...]:

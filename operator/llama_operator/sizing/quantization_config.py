@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from llama_operator.errors import UnsupportedSchemeError
+from llama_operator.sizing.scheme_names import UNQUANTIZED
 
-UNQUANTIZED: Final = "none"
 BLOCK_SIZE: Final = (128, 128)
 """The only `weight_block_size` whose bytes are known."""
 _KEYS: Final = ("quantization_config", "compression_config", "quantization")

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.tensors import Part, Tensor
+from llama_operator.sizing.scheme_names import UNQUANTIZED
 from llama_operator.units import ceil_div
 
 FLOAT32_BYTES: Final = 4
@@ -139,7 +140,7 @@ def is_quantized(tensor: Tensor, scheme: Scheme) -> bool:
     only experts; MLX also embeddings and lm_head, and only rows that its group divides. Layers that
     a checkpoint leaves out by name are told by `kept_tensors`.
     """
-    if scheme.family == "none":
+    if scheme.family == UNQUANTIZED:
         return False
     if scheme.family == "mxfp4":
         return tensor.linear and tensor.part is Part.EXPERTS

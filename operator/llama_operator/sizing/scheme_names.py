@@ -8,6 +8,8 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import CatalogError, UnsupportedSchemeError
 
+UNQUANTIZED: Final = "none"
+"""Name, and family, of the scheme of weights that are not quantized."""
 _GROUPED: Final = re.compile(
     r"(?P<family>awq|gptq)-int(?P<bits>[2348])-(?:g(?P<group>[0-9]{1,4})|(?P<channel>channel))"
 )

@@ -3,17 +3,18 @@
 from dataclasses import dataclass
 from typing import Final
 
-from llama_operator.catalog.gpus import SHARED_SUFFIX
+from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
+    budget_bytes,
     default_batch,
     default_utilization,
     engine_rules,
 )
 from llama_operator.sizing.models.model import ModelShape
-from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
 DTYPE_BYTES: Final = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of an element by compute dtype."""
@@ -23,7 +24,6 @@ BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
 UNKNOWN_CONTEXT: Final = 2048
 """Context of a model whose configuration names none."""
-MIG_MARK: Final = "-MIG-"
 """Part of the product of a MIG slice, before its profile."""
 
 
@@ -77,6 +77,23 @@ class Setting:
     def gpus(self) -> int:
         """GPUs of one replica."""
         return self.tensor_parallel_size * self.pipeline_parallel_size
+
+    @property
+    def reserved_at_start_bytes(self) -> int:
+        """What one idle GPU already holds when the engine starts; 0 when the GPU is not known."""
+        return self.gpu.reserved_at_start_bytes if self.gpu else 0
+
+    @property
+    def nvlink(self) -> bool:
+        """Whether GPUs are joined by NVLink, which is taken for granted of an unknown GPU."""
+        return self.gpu is None or self.gpu.nvlink_gb_per_second > 0
+
+    @property
+    def budget_bytes(self) -> int:
+        """What the engine divides of one GPU; `total_bytes` must be known."""
+        return budget_bytes(
+            self.rules, self.total_bytes, self.utilization, self.reserved_at_start_bytes
+        )
 
     @property
     def is_partition(self) -> bool:
@@ -141,7 +158,7 @@ def complete_setting(
             pipeline_parallel_size=pipeline_parallel_size,
         )
     computed = dtype or _dtype(gpu)
-    if rules.budgeting is Budgeting.ALLOCATED and scheme.family == "none":
+    if rules.budgeting is Budgeting.ALLOCATED and scheme.family == UNQUANTIZED:
         scheme = scheme_for(_SIXTEEN_BIT_FILES[computed])
     return Setting(
         model=model,

@@ -5,11 +5,11 @@ from typing import Final
 
 from llama_operator.sizing.division import division_obstacle
 from llama_operator.sizing.engine_budget import Budgeting
+from llama_operator.sizing.scheme_names import UNQUANTIZED
 from llama_operator.sizing.settings import BFLOAT16_SINCE, Setting
 
 GGUF: Final = "gguf"
 MLX: Final = "mlx"
-SIXTEEN_BIT: Final = "none"
 _OWN_FAMILY: Final = {"LlamaCpp": GGUF, "MLX": MLX}
 """Engines that load one family of schemes, and 16-bit weights; the others load neither."""
 
@@ -44,7 +44,7 @@ def _scheme_obstacle(setting: Setting) -> tuple[Reason, str] | None:
     own = _OWN_FAMILY.get(engine)
     if own is None and family not in _OWN_FAMILY.values():
         return None
-    if own is not None and family in (own, SIXTEEN_BIT):
+    if own is not None and family in (own, UNQUANTIZED):
         return None
     return (
         Reason.UNSUPPORTED_QUANTIZATION,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from llama_operator.cli.main import main
+from support.llama_8b import CONFIG as LLAMA_8B
 
 GOLDEN = Path(__file__).parent / "golden-size"
 GOLDEN_CASES = {
@@ -27,11 +28,6 @@ GOLDEN_CASES = {
     "--engine-version 0.19.0 --gpu-memory-utilization 0.9",
     "no-gpu": "llama-3.1-instruct 8b --engine-version 0.33.0",
 }
-LLAMA_8B = {
-    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-    "vocab_size": 128256, "tie_word_embeddings": False, "max_position_embeddings": 131072,
-}  # fmt: skip
 GIB = 2**30
 
 

@@ -11,12 +11,8 @@ from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.nearest import NEAREST_LIMIT, Changes, Nearest, Serving, nearest
 from llama_operator.sizing.scheme_names import scheme_for
+from support.llama_8b import CONFIG as LLAMA_8B
 
-LLAMA_8B = {
-    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
-    "vocab_size": 128256, "tie_word_embeddings": False, "max_position_embeddings": 131072,
-}  # fmt: skip
 LLAMA_70B = {
     **LLAMA_8B, "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
     "num_attention_heads": 64,

@@ -24,18 +24,8 @@ from llama_operator.sizing.training import (
     output_activation_bytes,
     training_memory,
 )
+from support.llama_8b import CONFIG as LLAMA_8B
 
-LLAMA_8B = {
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "tie_word_embeddings": False,
-    "max_position_embeddings": 131072,
-}
 MIXTRAL = {
     "model_type": "mixtral",
     "hidden_size": 4096,

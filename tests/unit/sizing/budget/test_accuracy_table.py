@@ -43,6 +43,7 @@ def test_errors_stay_within_the_acceptance_table(
     middle, high = median(errors), percentile_95(errors)
     record_property(f"figure.median {name} [{line.unit}]", middle)
     record_property(f"figure.p95 {name} [{line.unit}]", high)
+    record_property(f"figure.rows {name}", len(errors))
     assert len(errors) >= rows
     assert middle <= most_median
     assert high <= most_high
@@ -50,15 +51,23 @@ def test_errors_stay_within_the_acceptance_table(
     assert tool_high is None or high < tool_high
 
 
-def test_g_every_refusal_is_found_and_none_is_false() -> None:
+def test_g_every_refusal_is_found_and_none_is_false(
+    record_property: Callable[[str, object], None],
+) -> None:
     missed, false, refused, started = wrong_verdicts(ROWS)
+    record_property("figure.refused starts", refused)
+    record_property("figure.starts", started)
     assert (missed, false) == ([], [])
     assert refused >= 4
     assert started >= 40
 
 
-def test_every_row_with_a_configuration_has_a_prediction() -> None:
+def test_every_row_with_a_configuration_has_a_prediction(
+    record_property: Callable[[str, object], None],
+) -> None:
     lacking, rows = coverage(ROWS)
+    record_property("figure.rows with a prediction", rows - len(lacking))
+    record_property("figure.rows with a configuration", rows)
     assert rows >= 60
     assert len(lacking) <= 0.05 * rows
 
