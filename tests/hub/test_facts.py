@@ -176,7 +176,7 @@ def test_without_a_wish_several_models_are_listed_only(gguf: Repository, ask: As
 
 
 def test_a_wish_that_no_model_meets_is_told(gguf: Repository, ask: Ask) -> None:
-    with pytest.raises(InputError, match="Q2_K is none of the repository; it has M-Q4_K_M, M-Q8_0"):
+    with pytest.raises(InputError, match=r"Q2_K is none .*; it has M-Q4_K_M \(0\.28 GiB\), M-Q8_0"):
         ask("org/gguf", gguf="Q2_K")
 
 

@@ -25,7 +25,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("size", nargs="?", metavar="SIZE", help="of the catalog's model, e.g. 70b")
     parser.add_argument(
-        "--config", type=Path, metavar="PATH", help="a config.json, or a folder with one, instead"
+        "--config",
+        type=Path,
+        metavar="PATH",
+        help="a config.json, a folder with one, or a GGUF file, instead",
     )
     parser.add_argument(
         "--format",
@@ -36,8 +39,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--quantization",
         action="append",
         metavar="NAME",
-        help="scheme, e.g. fp8-dynamic or Q4_K_M, or with --format one that it is published in; "
-        "default: what configuration or format say; repeatable with --sweep",
+        help="scheme, e.g. fp8-dynamic or Q4_K_M, or with --format one that it is published in; of "
+        "a repository with GGUF files the one whose name ends so; default: what configuration, "
+        "format or the only file say; repeatable with --sweep",
     )
     parser.add_argument(
         "--hub",

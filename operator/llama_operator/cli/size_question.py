@@ -5,14 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
 from llama_operator.errors import InputError, SizingError, SpecError
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
-from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import engine_rules
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
@@ -20,16 +19,14 @@ from llama_operator.sizing.nearest import Changes, Serving
 from llama_operator.sizing.quantization_config import quantization_name
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
-if TYPE_CHECKING:
-    from llama_operator.download.facts import HubName
-
 AT_LOAD: Final = ("fp8-online",)
 """Schemes that vLLM makes of 16-bit weights while it loads them."""
 ENGINE_OF_FAMILY: Final = {"gguf": "llama.cpp", "mlx": "mlx-lm"}
 CONFIG_BYTES_LIMIT: Final = 16 << 20
+GGUF_SUFFIX: Final = ".gguf"
 NOTHING_NAMED: Final = (
     "MODEL or --config is needed: a name of the catalog with its SIZE, e.g. llama-3.1-instruct "
-    "70b, a repository, e.g. Qwen/Qwen3-8B, or a config.json"
+    "70b, a repository, e.g. Qwen/Qwen3-8B, a config.json or a GGUF file"
 )
 
 
@@ -61,20 +58,23 @@ def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
 
     Raises:
         InputError: no model is named, or something that does not exist; names what does.
-        LlamaOperatorError: a hub does not answer or refuses.
+        HubUnreachableError: a hub does not answer.
     """
     if arguments.config is not None:
         if arguments.model is not None:
             msg = "MODEL and --config exclude each other"
             raise InputError(msg)
-        return _of_config(read_config_file(arguments.config), str(arguments.config), "", arguments)
+        return _of_file(arguments)
     if arguments.model is None:
         raise InputError(NOTHING_NAMED)
     if "/" in arguments.model:
         if arguments.size is not None:
             msg = f"SIZE {arguments.size!r}: a repository has no sizes"
             raise InputError(msg)
-        return _of_repository(arguments)
+        # Imported here: no other way to name a model needs a network.
+        from llama_operator.cli.size_repository import subject_of_repository
+
+        return subject_of_repository(arguments)
     if arguments.size is None:
         sizes = [row.size for row in catalog.tables.models if row.name == arguments.model]
         known = f"sizes are {', '.join(sizes)}" if sizes else _known_models(catalog)
@@ -107,42 +107,34 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
     return found
 
 
-def _of_repository(arguments: argparse.Namespace) -> Subject:
-    # Imported here: no other way to name a model needs a network.
-    from llama_operator.download.compare import compare, stored_bytes
-    from llama_operator.download.hub import find_token, model_facts
+def _of_file(arguments: argparse.Namespace) -> Subject:
+    path: Path = arguments.config
+    if path.suffix.lower() == GGUF_SUFFIX:
+        # Imported here: what reads such files is not needed elsewhere.
+        from llama_operator.cli.size_gguf import subject_of_file
 
-    hub: HubName = arguments.hub
-    facts = model_facts(
-        arguments.model, hub=hub, revision=arguments.revision, token=find_token(hub)
-    )
-    if facts.config is None:
-        found = "only GGUF files" if facts.gguf else "no config.json"
-        msg = (
-            f"MODEL {arguments.model!r} has {found}; give the configuration of the model that they "
-            "were made from by --config, with --quantization"
-        )
-        raise InputError(msg)
-    config = dict(facts.config)
-    if facts.quantization_config is not None and "quantization_config" not in config:
-        config["quantization_config"] = facts.quantization_config
-    subject = _of_config(config, arguments.model, facts.repository, arguments)
-    if arguments.quantization:
-        return subject
-    computed = checkpoint_bytes(subject.shape, subject.scheme)
-    note = compare(facts, computed) or ""
-    return replace(subject, stored_bytes=stored_bytes(facts), note=note)
+        return subject_of_file(path, one_quantization(arguments), arguments)
+    return subject_of_config(read_config_file(path), str(path), "", arguments)
 
 
-def _of_config(
+def subject_of_config(
     config: Mapping[str, Any], title: str, repository: str, arguments: argparse.Namespace
 ) -> Subject:
-    if arguments.format is not None:
-        msg = "--format is for models of the catalog; --quantization names a scheme"
-        raise InputError(msg)
+    """The model of a configuration.
+
+    Args:
+        config: a whole `config.json`.
+        title: names it in the answer and in errors.
+        repository: where it is from; empty for a file.
+        arguments: of the command.
+
+    Raises:
+        InputError: it does not describe a model that can be sized.
+    """
+    check_no_format(arguments)
     try:
         shape = model_shape(config, name=repository or title)
-        name = _one_quantization(arguments) or quantization_name(config)
+        name = one_quantization(arguments) or quantization_name(config)
         scheme = scheme_for(name)
     except SizingError as error:
         msg = f"{title}: {error}"
@@ -150,6 +142,17 @@ def _of_config(
     made = AT_LOAD if scheme.name == UNQUANTIZED else ()
     others = tuple(((("--quantization", name),), scheme_for(name)) for name in made)
     return Subject(title, repository, shape, scheme, others)
+
+
+def check_no_format(arguments: argparse.Namespace) -> None:
+    """Check that no format is named.
+
+    Raises:
+        InputError: one is.
+    """
+    if arguments.format is not None:
+        msg = "--format is for models of the catalog; --quantization names a scheme"
+        raise InputError(msg)
 
 
 def _of_catalog(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
@@ -194,7 +197,7 @@ def _published(
     arguments: argparse.Namespace, catalog: Catalog, model: Model
 ) -> tuple[Scheme, Publication | None]:
     """The scheme of the arguments and, with a format, the publication that holds it."""
-    quantization = _one_quantization(arguments)
+    quantization = one_quantization(arguments)
     where = model.name, model.size
     if arguments.format is not None:
         row = catalog.resolve(*where, arguments.format, quantization, arguments.hub)
@@ -207,7 +210,12 @@ def _published(
     return scheme_for(UNQUANTIZED), None
 
 
-def _one_quantization(arguments: argparse.Namespace) -> str | None:
+def one_quantization(arguments: argparse.Namespace) -> str | None:
+    """The quantization that is named; None for none, and with `--sweep`.
+
+    Raises:
+        InputError: several are, without `--sweep`.
+    """
     names = arguments.quantization or [None]
     if len(names) > 1 and not arguments.sweep:
         msg = "--quantization: several only with --sweep"

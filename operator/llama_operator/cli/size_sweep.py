@@ -14,7 +14,14 @@ from llama_operator.catalog.rows import Scheme
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.size_one import engine_version
-from llama_operator.cli.size_question import Card, Subject, on_card, read_gpu, read_serving
+from llama_operator.cli.size_question import (
+    ENGINE_OF_FAMILY,
+    Card,
+    Subject,
+    on_card,
+    read_gpu,
+    read_serving,
+)
 from llama_operator.errors import InputError, SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.estimate import estimate, largest_context
@@ -75,7 +82,7 @@ def run_sweep(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
 
 
 def swept_schemes(arguments: argparse.Namespace, subject: Subject) -> tuple[Scheme, ...]:
-    """Columns: what the user names, else what the model is published in that vLLM loads.
+    """Columns: what the user names, else what the model is published in that its engine loads.
 
     Raises:
         InputError: a name is not known.
@@ -84,8 +91,9 @@ def swept_schemes(arguments: argparse.Namespace, subject: Subject) -> tuple[Sche
         if arguments.quantization:
             return tuple(dict.fromkeys(map(scheme_for, arguments.quantization)))
         published = [subject.scheme, *(scheme for _, scheme in subject.others)]
-        loadable = [scheme for scheme in published if scheme.family not in ("gguf", "mlx")]
-        if not subject.others:
+        own = ENGINE_OF_FAMILY.get(subject.scheme.family)
+        loadable = [scheme for scheme in published if ENGINE_OF_FAMILY.get(scheme.family) == own]
+        if not subject.others and own is None:
             loadable += map(scheme_for, QUANTIZATIONS)
         sizes = {scheme: checkpoint_bytes(subject.shape, scheme) for scheme in loadable}
         return tuple(sorted(sizes, key=lambda scheme: (-sizes[scheme], scheme.name)))

@@ -1,8 +1,8 @@
-"""The size that a repository has against the size that was computed for it."""
+"""The size that a repository or file has against the size that was computed for it."""
 
 from typing import Final
 
-from llama_operator.download.facts import ModelFacts, SafetensorsFacts
+from llama_operator.download.facts import GgufFacts, ModelFacts, SafetensorsFacts
 from llama_operator.units import format_gib
 
 TOLERANCE_FRACTION: Final = 0.001
@@ -35,19 +35,8 @@ def compare(facts: ModelFacts, computed_bytes: int) -> str | None:
         A warning that says by how much they differ; None when they agree within 0.1 %, or the
         repository tells no size.
     """
-    stored = stored_bytes(facts)
-    if not stored:
-        return None
-    difference = computed_bytes - stored
-    if abs(difference) <= TOLERANCE_FRACTION * stored:
-        return None
-    word = "more" if difference > 0 else "less"
-    text = (
-        f"computed {format_gib(computed_bytes)}, {abs(difference) / stored:.2%} {word} than the "
-        f"{format_gib(stored)} ({stored:,} bytes) of tensors in {facts.repository} at "
-        f"{facts.commit[:8]}: the files are right, so take the weights for that much {_other(word)}"
-    )
-    if facts.safetensors is not None and _index_is_wrong(facts.safetensors):
+    text = _difference(stored_bytes(facts), computed_bytes, _place(facts))
+    if text and facts.safetensors is not None and _index_is_wrong(facts.safetensors):
         text += (
             f"; its index says {facts.safetensors.index_total_bytes:,} bytes, which the headers of "
             "its files do not bear out"
@@ -55,8 +44,40 @@ def compare(facts: ModelFacts, computed_bytes: int) -> str | None:
     return text
 
 
-def _other(word: str) -> str:
-    return "smaller" if word == "more" else "larger"
+def compare_gguf(
+    model: GgufFacts, computed_bytes: int, facts: ModelFacts | None = None
+) -> str | None:
+    """Why the header of a GGUF model and a computed size disagree.
+
+    Args:
+        model: with its header.
+        computed_bytes: of all tensors of the file, by the memory model.
+        facts: of the repository that it is in; None for a file of this machine.
+
+    Returns:
+        As `compare`.
+    """
+    place = model.name if facts is None else f"{model.name} in {_place(facts)}"
+    stored = None if model.header is None else model.header.tensor_bytes
+    return _difference(stored, computed_bytes, place)
+
+
+def _difference(stored: int | None, computed_bytes: int, place: str) -> str | None:
+    if not stored:
+        return None
+    difference = computed_bytes - stored
+    if abs(difference) <= TOLERANCE_FRACTION * stored:
+        return None
+    word, other = ("more", "smaller") if difference > 0 else ("less", "larger")
+    return (
+        f"computed {format_gib(computed_bytes)}, {abs(difference) / stored:.2%} {word} than the "
+        f"{format_gib(stored)} ({stored:,} bytes) of tensors in {place}: the files are right, so "
+        f"take the weights for that much {other}"
+    )
+
+
+def _place(facts: ModelFacts) -> str:
+    return f"{facts.repository} at {facts.commit[:8]}"
 
 
 def _index_is_wrong(safetensors: SafetensorsFacts) -> bool:

@@ -7,13 +7,16 @@ from typing import Final
 
 from llama_operator.download.facts import GgufFacts, GgufHeader, HubFile
 from llama_operator.errors import HubContentError, InputError
+from llama_operator.units import format_gib
 
 SUFFIX: Final = ".gguf"
 PROJECTOR: Final = "mmproj"
-"""Files of this name hold the vision tower beside the model, not a model."""
+"""Files whose name starts so hold the vision tower beside the model, not a model."""
+IMATRIX: Final = "imatrix"
+"""Files whose name ends so hold what a quantization was steered by, not a model."""
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})$")
-_NAMES_SHOWN: Final = 12
+_NAMES_SHOWN: Final = 40
 
 
 def gguf_models(files: Iterable[HubFile]) -> tuple[GgufFacts, ...]:
@@ -64,22 +67,47 @@ def meant(models: Sequence[GgufFacts], wanted: str | None) -> GgufFacts | None:
     Raises:
         InputError: none is meant, or several.
     """
-    served = [model for model in models if not model.name.lower().startswith(PROJECTOR)]
+    served = served_models(models)
     if wanted is None:
         return served[0] if len(served) == 1 else None
+    found = matching(models, wanted)
+    if len(found) == 1:
+        return found[0]
+    problem = "means several" if found else "is none"
+    msg = f"GGUF file {wanted:.80} {problem} of the repository; it has {listed(found or served)}"
+    raise InputError(msg)
+
+
+def matching(models: Iterable[GgufFacts], wanted: str) -> list[GgufFacts]:
+    """The models of this name or path, else those whose name ends so; case does not matter."""
+    models = list(models)
     word = wanted.lower()
     exact = [
         model for model in models if word in {model.name.lower(), *map(str.lower, model.files)}
     ]
     ending = re.compile(rf"(?:^|[-._]){re.escape(word)}$")
-    found = exact or [model for model in served if ending.search(model.name.lower())]
-    if len(found) == 1:
-        return found[0]
-    named = found or served
-    names = ", ".join(sorted(model.name for model in named)[:_NAMES_SHOWN]) or "no GGUF model"
-    problem = "means several" if found else "is none"
-    msg = f"GGUF file {wanted:.80} {problem} of the repository; it has {names}"
-    raise InputError(msg)
+    return exact or [model for model in served_models(models) if ending.search(model.name.lower())]
+
+
+def served_models(models: Iterable[GgufFacts]) -> list[GgufFacts]:
+    """The models among them, without projectors and importance matrices."""
+    return [
+        model
+        for model in models
+        if not model.name.lower().startswith(PROJECTOR) and not model.name.lower().endswith(IMATRIX)
+    ]
+
+
+def listed(models: Sequence[GgufFacts]) -> str:
+    """Names and sizes for a message, by name."""
+    ordered = sorted(models, key=lambda model: model.name)
+    names = [
+        model.name if model.file_bytes is None else f"{model.name} ({format_gib(model.file_bytes)})"
+        for model in ordered[:_NAMES_SHOWN]
+    ]
+    if len(ordered) > _NAMES_SHOWN:
+        names.append(f"{len(ordered) - _NAMES_SHOWN} more")
+    return ", ".join(names) or "no GGUF model"
 
 
 def together(headers: Sequence[GgufHeader]) -> GgufHeader:

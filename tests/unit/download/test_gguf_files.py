@@ -3,7 +3,14 @@
 import pytest
 
 from llama_operator.download.facts import GgufFacts, GgufHeader, GgufTensor, HubFile
-from llama_operator.download.gguf_files import check_parts, gguf_models, meant, together
+from llama_operator.download.gguf_files import (
+    check_parts,
+    gguf_models,
+    listed,
+    meant,
+    served_models,
+    together,
+)
 from llama_operator.errors import HubContentError, InputError
 
 FILES = [
@@ -14,6 +21,7 @@ FILES = [
     HubFile("BF16/Model-8B-BF16-00002-of-00002.gguf", 6_000),
     HubFile("BF16/Model-8B-BF16-00001-of-00002.gguf", 10_000),
     HubFile("mmproj-Model-8B-BF16.gguf", 800),
+    HubFile("Model-8B-imatrix.gguf", 50),
 ]
 MODELS = gguf_models(FILES)
 
@@ -24,6 +32,7 @@ def test_parts_of_a_split_model_belong_together() -> None:
         ("Model-8B-IQ4_XS", 1, 4_400),
         ("Model-8B-Q4_K_M", 1, 4_900),
         ("Model-8B-Q4_K_S", 1, 4_600),
+        ("Model-8B-imatrix", 1, 50),
         ("mmproj-Model-8B-BF16", 1, 800),
     ]
     assert MODELS[0].files[0] == "BF16/Model-8B-BF16-00001-of-00002.gguf"
@@ -53,7 +62,11 @@ def test_one_model_is_meant(wanted: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "part"),
     [
-        pytest.param("Q8_0", "Q8_0 is none of the repository; it has Model-8B-BF16, ", id="none"),
+        pytest.param(
+            "Q8_0",
+            r"Q8_0 is none of the repository; it has Model-8B-BF16 \(0\.00 GiB\), ",
+            id="none",
+        ),
         pytest.param("4_XS", "4_XS is none", id="no whole word"),
         pytest.param("-", "is none", id="a dash"),
     ],
@@ -64,7 +77,7 @@ def test_a_word_that_means_none_is_refused(wanted: str, part: str) -> None:
 
 
 def test_a_word_that_means_several_is_refused() -> None:
-    models = gguf_models([HubFile("a-Q8_0.gguf", 1), HubFile("b-Q8_0.gguf", 1)])
+    models = gguf_models([HubFile("a-Q8_0.gguf", None), HubFile("b-Q8_0.gguf", None)])
     with pytest.raises(InputError, match="means several of the repository; it has a-Q8_0, b-Q8_0"):
         meant(models, "Q8_0")
 
@@ -72,7 +85,19 @@ def test_a_word_that_means_several_is_refused() -> None:
 def test_nothing_wanted_means_the_only_model() -> None:
     assert meant(MODELS, None) is None
     assert meant([], None) is None
-    assert meant([MODELS[1], MODELS[4]], None) == MODELS[1]
+    assert meant([MODELS[1], *MODELS[4:]], None) == MODELS[1]
+
+
+def test_projectors_and_importance_matrices_are_no_models_to_serve() -> None:
+    assert [model.name for model in served_models(MODELS)] == [
+        "Model-8B-BF16", "Model-8B-IQ4_XS", "Model-8B-Q4_K_M", "Model-8B-Q4_K_S"
+    ]  # fmt: skip
+
+
+def test_a_long_list_is_cut() -> None:
+    models = gguf_models([HubFile(f"m{number:02}.gguf", 2**31) for number in range(42)])
+    assert listed(models).startswith("m00 (2.00 GiB), m01 (2.00 GiB), ")
+    assert listed(models).endswith("m39 (2.00 GiB), 2 more")
 
 
 def test_a_missing_part_is_refused() -> None:
