@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -5,11 +6,14 @@ from typing import Any
 import pytest
 
 from doubles.hub_server import Blob, HubServer, Repository
+from llama_operator.cli.main import main
+from llama_operator.download import hugging_face, model_scope
 from llama_operator.download.facts import ModelFacts
 from llama_operator.download.hub import model_facts
 from support.model_files import safetensors_start
 
 Ask = Callable[..., ModelFacts]
+Size = Callable[..., Any]
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 CONFIG = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32}
@@ -54,6 +58,43 @@ def ask(server: HubServer, tmp_path: Path) -> Ask:
         return model_facts(repository, **(defaults | options))
 
     return asked
+
+
+@pytest.fixture
+def size(
+    server: HubServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Size:
+    """`llama-operator size`: what it prints as JSON or as a table; what it refuses as a text."""
+    monkeypatch.setattr(hugging_face, "DEFAULT_ENDPOINT", server.url)
+    monkeypatch.setattr(model_scope, "DEFAULT_ENDPOINT", server.url)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+    def sized(words: str, *, table: bool = False, status: int = 0) -> Any:
+        form = ("--no-color",) if table else ("-o", "json")
+        found = main(["size", *words.split(), *form])
+        printed = capsys.readouterr()
+        assert found == status, printed.err
+        if status in (0, 3):
+            assert printed.err == ""
+            return printed.out if table else json.loads(printed.out)
+        assert printed.out == ""
+        return printed.err
+
+    return sized
+
+
+def failure(size: Size, words: str, *, status: int = 2) -> str:
+    """The one line that a command which cannot answer prints."""
+    told: str = size(words, status=status)
+    assert told.startswith("llama-operator: ")
+    assert told.endswith("\n")
+    assert told.count("\n") == 1
+    return told
 
 
 @pytest.fixture(autouse=True)

@@ -227,6 +227,10 @@ def test_another_part_than_the_one_asked_for(
         pytest.param(
             {"sha": "0" * 40, "siblings": [{"rfilename": ""}]}, id="a file without a name"
         ),
+        pytest.param(
+            {"sha": "0" * 40, "siblings": [{"rfilename": "a\x1b[2J\n.gguf"}]},
+            id="a file that would clear the screen",
+        ),
         pytest.param({"sha": "../../" + "0" * 34, "siblings": []}, id="a commit that is a path"),
     ],
 )

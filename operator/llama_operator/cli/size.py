@@ -12,15 +12,16 @@ from llama_operator.errors import InputError
 
 _DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs and KV cache.
 
-The model is one of the catalog, a config.json, or a repository, of which only the
-configuration is fetched. No cluster is asked and no weights are read. When it does not
-fit, the nearest settings that do are named, each with its numbers."""
+The model is one of the catalog, a config.json, a GGUF file, or a repository, of which only
+configuration and headers are fetched. No cluster is asked and no weights are read. When it
+does not fit, the nearest settings that do are named, each with its numbers."""
 _EPILOG: Final = """Exit status: 0 it fits, or no GPU is named; 3 it does not fit; 2 bad input.
 
 Examples:
   llama-operator size llama-3.1-instruct 70b --format awq --gpu NVIDIA-A100-SXM4-80GB
   llama-operator size --config config.json --gpu NVIDIA-L4 --max-model-len 32768
   llama-operator size Qwen/Qwen3-30B-A3B --gpu NVIDIA-H100-80GB-HBM3 -tp 2 -o json
+  llama-operator size bartowski/Meta-Llama-3.1-8B-Instruct-GGUF --quantization Q4_K_M
   llama-operator size llama-3.1-instruct 8b --sweep
   llama-operator size llama-3.1-instruct 8b --train qlora --sequence-length 4096
   llama-operator size --jsonl < settings.jsonl"""

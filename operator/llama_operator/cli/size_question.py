@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
-from llama_operator.errors import InputError, SizingError, SpecError
+from llama_operator.errors import ConfigError, InputError, SizingError, SpecError
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
 from llama_operator.sizing.engine_budget import engine_rules
@@ -132,12 +132,16 @@ def subject_of_config(
         InputError: it does not describe a model that can be sized.
     """
     check_no_format(arguments)
+    source = f"MODEL {repository!r}" if repository else f"--config {title}"
+    named = one_quantization(arguments)
     try:
         shape = model_shape(config, name=repository or title)
-        name = one_quantization(arguments) or quantization_name(config)
-        scheme = scheme_for(name)
+        scheme = scheme_for(named or quantization_name(config))
+    except ConfigError as error:
+        msg = f"{source}: {error}"
+        raise InputError(msg) from None
     except SizingError as error:
-        msg = f"{title}: {error}"
+        msg = f"{source if named is None else '--quantization'}: {error}"
         raise InputError(msg) from None
     made = AT_LOAD if scheme.name == UNQUANTIZED else ()
     others = tuple(((("--quantization", name),), scheme_for(name)) for name in made)

@@ -9,7 +9,7 @@ from llama_operator.cli.size_question import Subject, one_quantization, subject_
 from llama_operator.download.compare import compare, stored_bytes
 from llama_operator.download.facts import GgufFacts, ModelFacts
 from llama_operator.download.gguf_files import listed, matching, meant, served_models
-from llama_operator.download.hub import find_token, model_facts
+from llama_operator.download.hub import find_token, is_revision, model_facts
 from llama_operator.errors import (
     HubError,
     HubUnreachableError,
@@ -93,6 +93,9 @@ def _facts(arguments: argparse.Namespace, gguf: str | None) -> ModelFacts:
         HubUnreachableError: the hub does not answer.
     """
     hub, name, revision = arguments.hub, arguments.model, arguments.revision
+    if revision is not None and not is_revision(revision):
+        msg = f"--revision {revision!r:.100}: a revision is a branch, tag or commit such as main"
+        raise InputError(msg)
     try:
         return model_facts(name, hub=hub, revision=revision, token=find_token(hub), gguf=gguf)
     except HubUnreachableError:

@@ -107,6 +107,11 @@ def find_token(hub: HubName) -> str | None:
     return os.environ.get(_TOKEN_VARIABLE, "").strip() or None
 
 
+def is_revision(text: str) -> bool:
+    """Whether a text may name a branch, tag or commit."""
+    return _REVISION.fullmatch(text) is not None and ".." not in text
+
+
 def _check(repository: str, hub: str, revision: str | None, timeout_seconds: float) -> None:
     if hub not in HUBS:
         msg = f"hub must be one of {', '.join(HUBS)}, not {hub!r:.40}"
@@ -114,7 +119,7 @@ def _check(repository: str, hub: str, revision: str | None, timeout_seconds: flo
     if not _REPOSITORY.fullmatch(repository) or ".." in repository:
         msg = f"a repository is named like Qwen/Qwen3-8B, not {repository!r:.100}"
         raise InputError(msg)
-    if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
+    if revision is not None and not is_revision(revision):
         msg = f"a revision is a branch, tag or commit such as main, not {revision!r:.100}"
         raise InputError(msg)
     if not 0 < timeout_seconds < math.inf:

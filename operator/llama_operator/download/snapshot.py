@@ -1,5 +1,6 @@
 """A repository at one commit, and what any hub must tell of it."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -89,9 +90,12 @@ def hub_file(path: object, size: object, what: str) -> HubFile:
     """A file of a listing.
 
     Raises:
-        HubContentError: it has no path.
+        HubContentError: it has no path, or one that would move a terminal's cursor.
     """
     if not isinstance(path, str) or not path:
         msg = f"{what} has a file without a path"
+        raise HubContentError(msg)
+    if any(unicodedata.category(sign) == "Cc" for sign in path):
+        msg = f"{what} has a file with control characters in its path: {path!r:.80}"
         raise HubContentError(msg)
     return HubFile(path, size if type(size) is int and size >= 0 else None)

@@ -8,6 +8,7 @@ from prometheus_client import generate_latest
 
 from llama_operator.api.reasons import REASONS, Reason
 from llama_operator.api.status import ConditionType
+from llama_operator.catalog.gguf_architectures import gguf_architectures
 from llama_operator.controller.metrics import Metrics
 from llama_operator.engines.registry import ENGINES
 from unit.docs.pages import NAMES, ROOT, blocks_of, spans, table, tables, text_of
@@ -30,6 +31,10 @@ def test_every_reason_is_in_the_reference_with_its_remedy() -> None:
 def test_every_reason_is_in_the_page_on_troubleshooting(reason: Reason) -> None:
     rows = table("docs/how-to/troubleshoot.md", "reason")
     assert [reason in re.findall(r"`(\w+)`", row[0]) for row in rows].count(True) == 1
+
+
+def test_the_page_on_hubs_names_every_architecture_of_gguf_files() -> None:
+    assert set(gguf_architectures()) <= set(spans("docs/how-to/size-any-model.md"))
 
 
 def test_conditions_are_those_of_the_code() -> None:
