@@ -175,18 +175,11 @@ def host_needs(
     """
     parts = host_parts(setting, host, ranks=ranks, quantize_at_load=quantize_at_load)
     return HostNeeds(
-        cpu_millicores=cpu_millicores(
-            host, _gpus(setting, ranks), layers_on_host=layers_on_host(setting)
-        ),
+        cpu_millicores=cpu_millicores(setting, host, ranks=ranks),
         memory_bytes=parts.memory_bytes,
         shm_bytes=parts.shm_bytes,
         disk_bytes=disk_bytes(download_bytes, _contents(setting.scheme)),
     )
-
-
-def layers_on_host(setting: Setting) -> int:
-    """Decoder layers that the CPU computes; 0 for engines other than llama.cpp."""
-    return offload(setting).layers_on_host if offloads(setting) else 0
 
 
 def process_parts(host: EngineHost, ranks: int) -> HostParts:
@@ -262,21 +255,23 @@ def host_parts(
     )
 
 
-def cpu_millicores(host: EngineHost, ranks: int, *, layers_on_host: int = 0) -> int:
+def cpu_millicores(setting: Setting, host: EngineHost, *, ranks: int | None = None) -> int:
     """CPU request of a replica in thousandths of a core.
 
     `base + ranks * per rank`, and what engine_loading.csv adds where the CPU computes layers.
 
     Args:
-        host: row of the engine.
-        ranks: GPUs on this node; 0 without GPU.
-        layers_on_host: decoder layers that the CPU computes.
+        setting: with all its values.
+        host: row of its engine.
+        ranks: GPUs on this node; None when all of them are.
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
+        SizingError: the number of GPU layers is negative.
     """
-    request = host.cpu_millicores_base + ranks * host.cpu_millicores_per_rank
-    return request + (engine_loading(host.engine).cpu_millicores_layers if layers_on_host else 0)
+    request = host.cpu_millicores_base + _gpus(setting, ranks) * host.cpu_millicores_per_rank
+    computes = offloads(setting) and offload(setting).layers_on_host > 0
+    return request + (engine_loading(host.engine).cpu_millicores_layers if computes else 0)
 
 
 def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:

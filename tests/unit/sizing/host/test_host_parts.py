@@ -11,6 +11,7 @@ from llama_operator.sizing.host import (
     host_parts,
     process_parts,
 )
+from llama_operator.sizing.settings import Setting
 from llama_operator.units import GIB, MIB
 from unit.sizing.budget.settings import A100_80GB, CATALOG, LLAMA_8B, LLAMA_70B, setting
 from unit.sizing.bytes.shapes import llama
@@ -199,17 +200,16 @@ def test_a_server_with_a_full_prompt_cache_was_seen_below_its_estimate() -> None
 
 
 @pytest.mark.parametrize(
-    ("engine", "ranks", "layers_on_host", "expected"),
+    ("made", "expected"),
     [
-        pytest.param("vLLM", 4, 0, 6_000, id="vLLM: 2 + N"),
-        pytest.param("LlamaCpp", 1, 0, 1_500, id="llama.cpp on one GPU"),
-        pytest.param("LlamaCpp", 1, 12, 9_500, id="llama.cpp with layers on the host"),
-        pytest.param("LlamaCpp", 0, 32, 9_000, id="llama.cpp without GPU"),
+        pytest.param(setting(LLAMA_70B, tp=4), 6_000, id="vLLM: 2 + N"),
+        pytest.param(llama_cpp(), 1_500, id="llama.cpp on one GPU"),
+        pytest.param(llama_cpp(gpu_layers=21), 9_500, id="llama.cpp with layers on the host"),
+        pytest.param(llama_cpp(gpu_layers=0), 9_000, id="llama.cpp without GPU"),
     ],
 )
-def test_cpu_requests(engine: str, ranks: int, layers_on_host: int, expected: int) -> None:
-    host = CATALOG.host(engine)
-    assert cpu_millicores(host, ranks, layers_on_host=layers_on_host) == expected
+def test_cpu_requests(made: Setting, expected: int) -> None:
+    assert cpu_millicores(made, CATALOG.host(made.rules.engine)) == expected
 
 
 @pytest.mark.parametrize(
