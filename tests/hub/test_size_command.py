@@ -66,7 +66,7 @@ def test_files_that_are_larger_than_computed_are_told(complete: Repository, size
     assert found["stored_bytes"] == LLAMA_BYTES
     assert found["note"] == NOTE
     # What is downloaded is what is there: 16,060,522,496 bytes, 5 percent and 1 GiB.
-    assert found["disk_bytes"] == LLAMA_BYTES + 803_026_124 + 2**30
+    assert found["disk"]["disk_bytes"] == LLAMA_BYTES + 803_026_124 + 2**30
 
 
 def test_the_table_tells_the_difference_as_well(

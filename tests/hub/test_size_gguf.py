@@ -84,6 +84,7 @@ def test_the_only_file_is_sized_by_its_header(
     assert found["fits"] is True
     # The file with its vocabulary is what is downloaded.
     assert found["stored_bytes"] == one.files["Llama-3.1-8B-Q8_0.gguf"].size > Q8_0_BYTES
+    assert found["disk"]["download_bytes"] == found["stored_bytes"]
     assert "note" not in found
     # A header of 1.5 MB, read in pieces of 4 MiB, of a file of 8.5 GB: no weights.
     assert server.sent < 4_400_000

@@ -86,8 +86,8 @@ def _computed(row: dict[str, str]) -> Measured:
     tokens = None
     if pool and float(pool) > 0:
         bytes_given = {**given, "available_kv_cache_bytes": int(float(pool) * GIB)}
-        tokens = estimate_row(bytes_given).get("kv_cache_tokens")
-    return Measured(row, given, estimate_row(given), tokens)
+        tokens = estimate_row(bytes_given).fields.get("kv_cache_tokens")
+    return Measured(row, given, estimate_row(given).fields, tokens)
 
 
 def batch_row(row: Mapping[str, str]) -> dict[str, Any]:

@@ -75,11 +75,11 @@ def engine_loading(engine: str) -> EngineLoading:
     Raises:
         CatalogError: engine_loading.csv has no row for it.
     """
-    for row in read_engine_loading():
-        if row.engine.casefold() == engine.casefold():
-            return row
-    msg = f"engine_loading.csv has no row for {engine}"
-    raise CatalogError(msg)
+    found = _loading_by_engine().get(engine.casefold())
+    if found is None:
+        msg = f"engine_loading.csv has no row for {engine}"
+        raise CatalogError(msg)
+    return found
 
 
 def disk_margin(contents: str) -> DiskMargin:
@@ -93,6 +93,11 @@ def disk_margin(contents: str) -> DiskMargin:
             return row
     msg = f"disk_margins.csv has no row for {contents!r}; it has {', '.join(CONTENTS)}"
     raise CatalogError(msg)
+
+
+@cache
+def _loading_by_engine() -> dict[str, EngineLoading]:
+    return {row.engine.casefold(): row for row in read_engine_loading()}
 
 
 @cache

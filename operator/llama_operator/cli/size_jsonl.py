@@ -1,7 +1,7 @@
 """`llama-operator size --jsonl`: one JSON object a line in, one a line out.
 
 Rows do not depend on each other: what is wrong with one is told in its own answer, with `reason`,
-and the next is read. Nothing but answers goes to standard output.
+and in words on standard error; then the next is read. Nothing but answers goes to standard output.
 """
 
 import json
@@ -9,10 +9,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Final
 
-from llama_operator.sizing.batch import estimate_row
+from llama_operator.sizing.batch import INVALID_INPUT, estimate_row
 
-BROKEN_LINE: Final = "broken-line"
-"""Reason of a line that is no JSON object; its `id` is null."""
 INTERNAL_ERROR: Final = "internal-error"
 """Reason of a row that found a mistake in this program; standard error names it."""
 
@@ -23,7 +21,8 @@ def answer_lines(lines: Iterable[bytes], out: IO[str], errors: IO[str] | None = 
     Args:
         lines: of UTF-8, each an object; blank lines are left out.
         out: takes the answers.
-        errors: takes what is no answer; standard error when None.
+        errors: takes in words what is wrong with rows that were not sized; standard error when
+            None.
     """
     for answer in _answers(lines, sys.stderr if errors is None else errors):
         out.write(_text(answer))
@@ -37,13 +36,17 @@ def _answers(lines: Iterable[bytes], errors: IO[str]) -> Iterator[Mapping[str, A
         row = _row(line)
         if row is None:
             print(f"llama-operator: line {number} is no JSON object", file=errors)
-            yield {"id": None, "reason": BROKEN_LINE}
+            yield {"id": None, "reason": INVALID_INPUT}
             continue
         try:
-            yield estimate_row(row)
+            answered = estimate_row(row)
         except Exception as error:
             print(f"llama-operator: line {number}: {error!r}", file=errors)
             yield {"id": row.get("id"), "reason": INTERNAL_ERROR}
+            continue
+        if answered.message:
+            print(f"llama-operator: line {number}: {answered.message}", file=errors)
+        yield answered.fields
 
 
 def _row(line: bytes) -> dict[str, Any] | None:

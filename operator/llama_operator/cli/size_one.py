@@ -1,7 +1,7 @@
 """One setting of `llama-operator size`: estimated, printed and drawn."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -9,33 +9,39 @@ from rich.console import Console
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
+from llama_operator.cli.size_node import (
+    Node,
+    disk_object,
+    disk_of,
+    node_object,
+    node_of,
+    shortage,
+)
 from llama_operator.cli.size_question import Subject, read_serving
 from llama_operator.cli.size_view import print_answer, scheme_text
-from llama_operator.errors import CatalogError, InputError, SizingError, SpecError
-from llama_operator.sizing.checkpoints import download_bytes
-from llama_operator.sizing.engine_budget import Budgeting
+from llama_operator.errors import InputError, SizingError, SpecError
 from llama_operator.sizing.estimate import Estimate, estimate
-from llama_operator.sizing.host import HostNeeds, disk_bytes, host_needs
+from llama_operator.sizing.host import DiskParts
 from llama_operator.sizing.margin import margin_text
 from llama_operator.sizing.nearest import Nearest, Serving, nearest
 from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.support import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What `size` says of one setting.
 
-    `host` is None for engines whose pods are not known; `disk_bytes` is of one node.
-    `host_weights_bytes` are weights that stay in the node's memory (llama.cpp's input embedding).
+    `node` is None for engines whose pods are not known; `disk` is of one node. The verdict of
+    `estimate` is that of GPUs and node together.
     """
 
     subject: Subject
     serving: Serving
     setting: Setting
     estimate: Estimate
-    disk_bytes: int
-    host: HostNeeds | None
-    host_weights_bytes: int
+    disk: DiskParts
+    node: Node | None
     nearest: tuple[Nearest, ...]
 
     @property
@@ -75,6 +81,10 @@ def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
         InputError: an argument is wrong, or something has no rule.
     """
     serving = read_serving(arguments, catalog, subject)
+
+    def node(setting: Setting) -> Node | None:
+        return node_of(arguments, catalog, subject, setting)
+
     try:
         setting = serving.setting()
         found = estimate(setting)
@@ -83,41 +93,38 @@ def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
             if found.fits is False
             else ()
         )
-        download = subject.stored_bytes or download_bytes(subject.shape, subject.scheme)
+        there = node(setting)
+        disk = disk_of(subject)
     except SizingError as error:
         raise InputError(str(error)) from None
     return Answer(
         subject=subject,
         serving=serving,
         setting=setting,
-        estimate=found,
-        disk_bytes=disk_bytes(download),
-        host=_host(catalog, setting, download),
-        host_weights_bytes=_host_weights_bytes(setting, found),
-        nearest=proposals,
+        estimate=_with_node(found, there),
+        disk=disk,
+        node=there,
+        nearest=tuple(item for item in proposals if not _is_short(node(item.setting))),
     )
 
 
-def _host(catalog: Catalog, setting: Setting, download: int) -> HostNeeds | None:
-    """Of one node, which holds the GPUs of one pipeline stage."""
-    try:
-        row = catalog.host(setting.rules.engine)
-    except CatalogError:
-        return None
-    return host_needs(row, ranks=setting.tensor_parallel_size, download_bytes=download)
+def _with_node(found: Estimate, node: Node | None) -> Estimate:
+    """The verdict of GPUs and node together: a GPU's refusal counts first."""
+    if node is None or node.fits is None or found.fits is False:
+        return found
+    if node.fits:
+        on_cpu_alone = found.fits is None and not found.stages
+        return replace(found, fits=True) if on_cpu_alone else found
+    return replace(found, fits=False, reason=Reason.HOST_MEMORY, message=shortage(node))
 
 
-def _host_weights_bytes(setting: Setting, found: Estimate) -> int:
-    """What a GGUF file holds beyond the buffers of the GPUs; memory model, section 3."""
-    if setting.rules.budgeting is not Budgeting.ALLOCATED or not found.stages:
-        return 0
-    return max(0, found.checkpoint_bytes - sum(stage.weights_bytes for stage in found.stages))
+def _is_short(node: Node | None) -> bool:
+    return node is not None and node.fits is False
 
 
 def as_object(answer: Answer) -> dict[str, Any]:
     """An answer as JSON, in the words of `size --jsonl`."""
     subject = answer.subject
-    host = answer.host
     return {
         "model": subject.title,
         **({"repository": subject.repository} if subject.repository else {}),
@@ -128,17 +135,8 @@ def as_object(answer: Answer) -> dict[str, Any]:
         **setting_object(answer.serving, answer.setting),
         **estimate_object(answer.estimate),
         **({"margin": answer.margin} if answer.margin else {}),
-        "disk_bytes": answer.disk_bytes,
-        **({"host_weights_bytes": answer.host_weights_bytes} if answer.host_weights_bytes else {}),
-        **(
-            {
-                "host_memory_bytes": host.memory_bytes,
-                "host_shm_bytes": host.shm_bytes,
-                "host_cpu_millicores": host.cpu_millicores,
-            }
-            if host
-            else {}
-        ),
+        "disk": disk_object(answer.disk),
+        **({"node": node_object(answer.node)} if answer.node else {}),
         "alternatives": [
             {
                 "options": {name: value or True for name, value in item.changes},
@@ -177,6 +175,7 @@ def setting_object(serving: Serving, setting: Setting) -> dict[str, Any]:
         "max_num_batched_tokens": setting.max_num_batched_tokens,
         "max_num_seqs": setting.max_num_seqs,
         "enforce_eager": setting.enforce_eager,
+        **({} if setting.gpu_layers is None else {"n_gpu_layers": setting.gpu_layers}),
     }
 
 

@@ -3,15 +3,20 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from llama_operator.catalog.training_tables import LORA_TARGETS, METHODS
 from llama_operator.cli.catalog_option import add_catalog_option
+
+AUTO: Final = "auto"
+"""As many layers on GPUs as fit."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add all arguments, in groups."""
     _add_model(parser)
     _add_placement(parser.add_argument_group("GPU and engine"))
+    _add_node(parser.add_argument_group("node"))
     _add_output(parser.add_argument_group("output"))
     _add_training(parser.add_argument_group("fine-tuning"))
 
@@ -132,6 +137,41 @@ def _add_placement(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--enforce-eager", action="store_true", help="no CUDA graphs")
 
 
+def _add_node(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "-ngl",
+        "--n-gpu-layers",
+        type=gpu_layers,
+        metavar="N",
+        help="llama.cpp: layers on GPUs, the output included; the CPU computes the others from "
+        "memory of the node. auto: as many as fit (default: all)",
+    )
+    group.add_argument(
+        "--cache-ram",
+        type=whole(0, 1 << 30),
+        metavar="MIB",
+        help="llama.cpp: cache of prompts in memory of the node (default: 8192)",
+    )
+    group.add_argument(
+        "--kv-offloading-size",
+        type=whole(0, 1 << 20),
+        metavar="GIB",
+        help="vLLM: pinned memory of the node for KV cache that leaves the GPUs (default: none)",
+    )
+    group.add_argument(
+        "--no-mmap",
+        action="store_true",
+        help="files are read into memory instead of mapped: llama.cpp's --no-mmap, vLLM's "
+        "--safetensors-load-strategy eager",
+    )
+    group.add_argument(
+        "--host-memory-gib",
+        type=whole(1, 1 << 24),
+        metavar="GIB",
+        help="memory of a node for one replica; without it nothing is said about fitting there",
+    )
+
+
 def _add_output(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "-o", "--output", choices=("table", "json"), default="table", help="default: table"
@@ -217,6 +257,15 @@ def whole(least: int, most: int) -> Callable[[str], int]:
         return value
 
     return read
+
+
+def gpu_layers(text: str) -> int | str:
+    """A number of layers, or `auto`.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    return AUTO if text == AUTO else whole(0, 1 << 20)(text)
 
 
 def share(text: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
+from llama_operator.cli.size_options import AUTO
 from llama_operator.errors import ConfigError, InputError, SizingError, SpecError
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
@@ -16,6 +17,7 @@ from llama_operator.sizing.engine_budget import engine_rules
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.nearest import Changes, Serving
+from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.quantization_config import quantization_name
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
@@ -42,6 +44,7 @@ class Subject:
         others: other quantizations, each with the options that choose it.
         stored_bytes: weights as the repository holds them; None where that is not known.
         note: how they differ from what is computed; empty where they do not.
+        quantize_at_load: whether the repository holds 16-bit weights that the engine quantizes.
     """
 
     title: str
@@ -51,6 +54,7 @@ class Subject:
     others: tuple[tuple[Changes, Scheme], ...]
     stored_bytes: int | None = None
     note: str = ""
+    quantize_at_load: bool = False
 
 
 def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
@@ -182,7 +186,14 @@ def _of_catalog(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
     }
     repository = publication.repository if publication else ""
     title = f"{model.name} {model.size}"
-    return Subject(title, repository, shape, scheme, tuple(others.values()))
+    return Subject(
+        title,
+        repository,
+        shape,
+        scheme,
+        tuple(others.values()),
+        quantize_at_load=publication is not None and publication.quantize_at_load,
+    )
 
 
 def catalog_shape(model: Model) -> ModelShape:
@@ -297,9 +308,27 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
         dtype=arguments.dtype,
         kv_cache_dtype=arguments.kv_cache_dtype,
     )
-    if len(products) != 1:
+    if len(products) == 1:
+        serving = on_card(serving, read_gpu(products[0], arguments.gpu_memory_mib, catalog))
+    return _with_gpu_layers(serving, arguments.n_gpu_layers)
+
+
+def _with_gpu_layers(serving: Serving, wanted: int | str | None) -> Serving:
+    if wanted is None:
         return serving
-    return on_card(serving, read_gpu(products[0], arguments.gpu_memory_mib, catalog))
+    setting = serving.setting()
+    if not offloads(setting):
+        msg = (
+            "--n-gpu-layers is for llama.cpp with GGUF files; engine is "
+            f"{setting.rules.engine}, quantization {setting.scheme.name}"
+        )
+        raise InputError(msg)
+    if wanted != AUTO:
+        return replace(serving, gpu_layers=int(wanted))
+    if setting.total_bytes <= 0:
+        msg = "--n-gpu-layers auto needs a --gpu to fit"
+        raise InputError(msg)
+    return replace(serving, gpu_layers=gpu_layers_that_fit(setting).gpu_layers)
 
 
 def on_card(serving: Serving, card: Card) -> Serving:

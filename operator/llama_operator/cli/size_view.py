@@ -19,13 +19,16 @@ from llama_operator.cli.memory_bar import (
     memory_lines,
     serving_parts,
 )
+from llama_operator.cli.size_node import Node, disk_text, memory_parts, node_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.estimate import Estimate, StageEstimate
 from llama_operator.sizing.nearest import Changes, Nearest
+from llama_operator.sizing.offload import offload
 from llama_operator.sizing.scheme_names import UNQUANTIZED
 from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.support import Reason
 from llama_operator.units import format_gib
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ NOTHING_FITS: Final = (
     "no single change fits; try a smaller model, or several changes at once with --sweep"
 )
 REQUEST: Final = "KV cache, 1 request"
+GRAPHS: Final = "G"
+"""Letter of CUDA graphs."""
 GPU_ENDS: Final = "the GPU ends"
 
 
@@ -46,7 +51,9 @@ def print_answer(console: Console, answer: "Answer") -> None:
         print_wrapped(console, text, label=label)
     if found.stages:
         _print_memory(console, answer.setting, found)
-    if found.fits is False:
+    if answer.node is not None and not answer.node.is_plain:
+        _print_node(console, answer.node)
+    if found.fits is False and found.reason is not Reason.HOST_MEMORY:
         _print_nearest(console, answer.nearest)
 
 
@@ -65,6 +72,8 @@ def stage_parts(setting: Setting, found: Estimate, stage: StageEstimate) -> tupl
         kv_cache_bytes=stage.request_bytes if pool is None else pool,
         kv_cache_name=REQUEST if pool is None else "KV cache",
     )
+    if not setting.rules.memory.captures_graphs:
+        parts = tuple(part for part in parts if part.letter != GRAPHS)
     free = setting.total_bytes - sum(part.size_bytes for part in parts)
     return (*parts, headroom(free)) if free > 0 else parts
 
@@ -99,7 +108,7 @@ def _heading(answer: "Answer") -> str:
     title = f"[bold]{escape(answer.subject.title)}[/bold]"
     found = answer.estimate
     if found.fits is None:
-        return f"{title}  [bold]no GPU named[/bold]"
+        return f"{title}  [bold]{'no GPU named' if found.stages else 'on the CPU'}[/bold]"
     if found.fits:
         return f"{title}  [bold green]fits[/bold green]  {escape(placement_text(answer.setting))}"
     return f"{title}  [bold red]does not fit[/bold red]  {found.reason}"
@@ -107,6 +116,7 @@ def _heading(answer: "Answer") -> str:
 
 def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
     setting, found, subject = answer.setting, answer.estimate, answer.subject
+    on_gpus = setting.total_bytes and setting.gpu_layers != 0
     if found.message:
         yield "because", found.message
     yield "model", f"{subject.shape.parameters():,} parameters, {scheme_text(setting.scheme)}"
@@ -117,30 +127,19 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
     if subject.note:
         yield "note", subject.note
     yield "engine", f"{setting.rules.engine} {answer.engine_version}".rstrip()
-    if setting.total_bytes:
+    if on_gpus:
         yield "GPUs", _gpus(setting)
     yield "context", f"{setting.max_model_len:,} tokens a request"
     if found.stages:
         yield "KV cache", _cache(setting, found)
         yield "batch", _batch(setting)
-    if setting.total_bytes:
+    if on_gpus:
         yield "utilization", _utilization(setting)
-    yield (
-        "files",
-        f"{format_gib(found.checkpoint_bytes)}, {found.checkpoint_bytes:,} bytes; "
-        f"{format_gib(answer.disk_bytes)} of disk",
-    )
-    if answer.host_weights_bytes:
-        yield (
-            "host",
-            f"{format_gib(answer.host_weights_bytes)} of weights stay in memory of the node",
-        )
-    if answer.host is not None:
-        yield (
-            "node",
-            f"{answer.host.cpu_millicores / 1000:g} CPU, {format_gib(answer.host.memory_bytes)} "
-            f"memory, {format_gib(answer.host.shm_bytes)} of it /dev/shm",
-        )
+    yield "files", disk_text(answer.disk)
+    if answer.node is not None:
+        yield "node", node_text(answer.node)
+        if answer.node.division:
+            yield "layers", answer.node.division
     if answer.margin:
         yield "margin", answer.margin
 
@@ -221,6 +220,14 @@ def _print_stages(console: Console, setting: Setting, parts: dict[str, tuple[Par
     _print_short(console, setting, max(parts.values(), key=_sum))
 
 
+def _print_node(console: Console, node: Node) -> None:
+    parts = memory_parts(node.memory)
+    console.print(f"\n[bold]Memory of the node[/bold], {format_gib(node.memory.memory_bytes)}")
+    console.print(memory_bar(parts, max(20, min(BAR_CELLS, console.width - 4))))
+    for line in memory_lines(parts):
+        console.print(line)
+
+
 def _ruler(setting: Setting, parts: Sequence[Part], width: int) -> str:
     """Where the GPU ends below a bar that is longer; empty where it is not."""
     needed = _sum(parts)
@@ -257,7 +264,10 @@ def _print_nearest(console: Console, proposals: Sequence[Nearest]) -> None:
 def _numbers(proposal: Nearest) -> str:
     setting, found = proposal.setting, proposal.estimate
     weights = max(stage.weights_bytes for stage in found.stages)
-    return (
+    numbers = (
         f"{placement_text(setting)}, weights {format_gib(weights)} per GPU, KV cache "
         f"{found.kv_cache_tokens or 0:,} tokens, context {setting.max_model_len:,}"
     )
+    if setting.gpu_layers is None:
+        return numbers
+    return f"{numbers}; {offload(setting).message}, which every token passes"

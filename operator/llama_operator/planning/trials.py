@@ -162,9 +162,11 @@ def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
     if found.reason is not None and not found.stages:
         return Trial(choice, candidate, _REASONS[found.reason], found.message)
     host = host_needs(
+        setting,
         choice.host,
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
+        quantize_at_load=choice.publication.quantize_at_load,
     )
     verdict = None if found.reason is None else _REASONS[found.reason]
     why = ""

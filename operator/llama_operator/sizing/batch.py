@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_settin
 from llama_operator.sizing.support import Reason
 
 INVALID_INPUT: Final = "invalid-input"
-"""Reason of a row with a value that cannot be; `message` names the key and what is allowed."""
+"""Reason of a row with a value that cannot be; the message names the key and what is allowed."""
 COUNT_LIMIT: Final = 2**40
 """Bound of whole numbers in a row, far above any GPU's bytes."""
 SIZE_LIMIT: Final = 2**14
@@ -37,11 +38,24 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def estimate_row(row: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class RowAnswer:
+    """What is said of a row.
+
+    Attributes:
+        fields: of the output row.
+        message: why the row was not sized, in words; empty when it was.
+    """
+
+    fields: dict[str, Any]
+    message: str = ""
+
+
+def estimate_row(row: Mapping[str, Any]) -> RowAnswer:
     """The output fields of one input row; memory model, section 13.
 
     What is null in the row has the engine version's default. A row that cannot be sized has
-    `reason`, and `message` in words. All bytes are whole numbers for one GPU.
+    `reason`. All bytes are whole numbers for one GPU.
 
     Args:
         row: fields `id`, `engine`, `engine_version`, `model`, `config`, `quantization`, `dtype`,
@@ -52,25 +66,26 @@ def estimate_row(row: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         `id` and what can be said; never raises for a row, whatever its values.
     """
-    out: dict[str, Any] = {"id": row.get("id")} if isinstance(row, Mapping) else {"id": None}
+    if not isinstance(row, Mapping):
+        return RowAnswer({"id": None, "reason": INVALID_INPUT}, "a row must be an object")
+    name = {"id": row.get("id")}
     try:
-        if not isinstance(row, Mapping):
-            raise _Refused(INVALID_INPUT, "a row must be an object")
         setting = _setting(row)
         available = _whole(row, "available_kv_cache_bytes", least=0)
-        if available is None:
-            out.update(_fields(setting, estimate(setting)))
-        else:
-            out["kv_cache_tokens"] = tokens_of(setting, available)
+        if available is not None:
+            return RowAnswer({**name, "kv_cache_tokens": tokens_of(setting, available)})
+        found = estimate(setting)
+        message = "" if found.stages else found.message
+        return RowAnswer({**name, **_fields(setting, found)}, message)
     except _Refused as refused:
-        out.update(reason=str(refused.reason), message=str(refused))
+        reason, why = refused.reason, str(refused)
     except UnsupportedSchemeError as error:
-        out.update(reason=str(Reason.UNSUPPORTED_QUANTIZATION), message=str(error))
+        reason, why = str(Reason.UNSUPPORTED_QUANTIZATION), str(error)
     except LlamaOperatorError as error:
-        out.update(reason=INVALID_INPUT, message=str(error))
+        reason, why = INVALID_INPUT, str(error)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        out.update(reason=INVALID_INPUT, message=f"the row cannot be sized: {error}")
-    return out
+        reason, why = INVALID_INPUT, f"the row cannot be sized: {error}"
+    return RowAnswer({**name, "reason": str(reason)}, why)
 
 
 def tokens_of(setting: Setting, pool_bytes: int) -> int:
@@ -102,7 +117,7 @@ def _fields(setting: Setting, found: Estimate) -> dict[str, Any]:
     if found.fits is not None:
         out["fits"] = found.fits
     if found.reason is not None:
-        out |= {"reason": str(found.reason), "message": found.message}
+        out["reason"] = str(found.reason)
     return out
 
 

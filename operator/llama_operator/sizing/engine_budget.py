@@ -17,7 +17,7 @@ from llama_operator.catalog.engine_memory import (
 from llama_operator.catalog.rows import BatchDefaults
 from llama_operator.errors import SizingError
 from llama_operator.sizing.versions import version_numbers
-from llama_operator.units import GIB
+from llama_operator.units import GIB, ceil_div
 
 SHARE_DIGITS: Final = 10**6
 """Shares are computed in millionths, so that they are the same on every machine."""
@@ -163,8 +163,8 @@ def default_batch(
 
 
 def share_bytes(total_bytes: int, utilization: float) -> int:
-    """Bytes of a share of one GPU, rounded down."""
-    return total_bytes * round(utilization * SHARE_DIGITS) // SHARE_DIGITS
+    """Bytes of a share of one GPU, rounded up: vLLM, v1/worker/utils.py, `request_memory`."""
+    return ceil_div(total_bytes * round(utilization * SHARE_DIGITS), SHARE_DIGITS)
 
 
 @dataclass(frozen=True, slots=True)

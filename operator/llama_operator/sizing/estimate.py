@@ -7,18 +7,16 @@ from llama_operator.sizing.cache import StageCache, element_size, stage_cache
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import (
     OUTSIDE_HEADROOM_BYTES,
-    Budgeting,
     Taken,
-    budget_bytes,
     pool_bytes,
     share_bytes,
 )
-from llama_operator.sizing.gguf import gguf_gpu_bytes, gguf_gpu_split_bytes
-from llama_operator.sizing.outside import compute_buffer_bytes, cuda_graph_bytes, non_torch_bytes
+from llama_operator.sizing.offload import GpuBytes, offload, offloads
+from llama_operator.sizing.outside import cuda_graph_bytes, non_torch_bytes
 from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.stages import stage_sizes
+from llama_operator.sizing.stages import stage_range
 from llama_operator.sizing.support import Reason, obstacle
 from llama_operator.units import ceil_to, format_gib
 
@@ -59,12 +57,13 @@ class Estimate:
     """All bytes of a setting by stage, and the verdict.
 
     Attributes:
-        stages: first to last; empty when the model cannot be loaded or divided so.
+        stages: first to last; empty when the model cannot be loaded or divided so, or when no layer
+            is on a GPU.
         checkpoint_bytes: all tensors of the checkpoint, or of the GGUF file.
         budget_bytes: what the engine divides of one GPU; None without a GPU.
         headroom_bytes: what stays free beside the budget and graphs outside it; may be negative.
         max_concurrency: requests of the whole context that the pool holds at once.
-        fits: whether the engine would start and hold the requests; None without a GPU.
+        fits: whether the engine would start and hold the requests on its GPUs; None without one.
         reason: why it would not.
         message: the same in words; empty when it fits.
         bounds: in words, what is only bounded or not known at all.
@@ -108,8 +107,8 @@ def estimate(setting: Setting) -> Estimate:
         return Estimate((), checkpoint, fits=False, reason=reason, message=message)
     budget = _budget(setting)
     caches = stage_caches(setting)
-    stages = tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
-    if budget is None:
+    stages = _stages(setting, caches, budget)
+    if budget is None or not stages:
         return Estimate(stages, checkpoint, bounds=_bounds(setting))
     tightest = min(stages, key=_tightness)
     headroom = _headroom(setting, stages)
@@ -143,7 +142,9 @@ def largest_context(setting: Setting, *, limit: int | None = None) -> int:
     if budget is None:
         return 0
     caches = stage_caches(setting)
-    stages = tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+    stages = _stages(setting, caches, budget)
+    if not stages:
+        return longest
     if _short_of_graphs(setting, _headroom(setting, stages)):
         return 0
     block = max(cache.block_tokens for cache in caches)
@@ -173,34 +174,44 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
         SizingError: the KV-cache dtype is not known.
     """
     element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
-    size, _ = _ranks(setting)
-    first, caches = 0, []
-    for layers in stage_layers(setting):
-        caches.append(
-            stage_cache(
-                setting.model,
-                first,
-                layers,
-                size,
-                element,
-                setting.dtype_bytes,
-                setting.rules.memory,
-            )
+    size = 1 if offloads(setting) else setting.tensor_parallel_size
+    return tuple(
+        stage_cache(
+            setting.model,
+            layers.start,
+            len(layers),
+            size,
+            element,
+            setting.dtype_bytes,
+            setting.rules.memory,
         )
-        first += layers
-    return tuple(caches)
+        for layers in _stage_layers(setting)
+    )
 
 
-def stage_layers(setting: Setting) -> tuple[int, ...]:
-    """Decoder layers of each stage; llama.cpp divides layers and the output evenly over GPUs."""
-    layers = setting.model.num_hidden_layers
-    _, stages = _ranks(setting)
-    if setting.rules.budgeting is not Budgeting.ALLOCATED:
-        return stage_sizes(layers, stages)
-    counts = [0] * stages
-    for layer in range(layers):
-        counts[layer * stages // (layers + 1)] += 1
-    return tuple(counts)
+def weights_bytes(setting: Setting, stage: int) -> int:
+    """Weights on one rank of a stage, as the engine logs them; llama.cpp's are GPU buffers."""
+    if offloads(setting):
+        return offload(setting).gpus[stage].weights_bytes
+    return rank_weights_bytes(
+        setting.model,
+        setting.scheme,
+        tensor_parallel_size=setting.tensor_parallel_size,
+        pipeline_parallel_size=setting.pipeline_parallel_size,
+        stage=stage,
+        dtype_bytes=setting.dtype_bytes,
+        vllm_version=setting.rules.version if setting.rules.engine == VLLM else None,
+    )
+
+
+def _stage_layers(setting: Setting) -> tuple[range, ...]:
+    """Decoder layers of each stage; llama.cpp's are those of each GPU."""
+    if offloads(setting):
+        return tuple(gpu.layers for gpu in offload(setting).gpus)
+    stages = setting.pipeline_parallel_size
+    return tuple(
+        stage_range(setting.model.num_hidden_layers, stages, stage) for stage in range(stages)
+    )
 
 
 def _bounds(setting: Setting) -> tuple[str, ...]:
@@ -218,34 +229,46 @@ def _bounds(setting: Setting) -> tuple[str, ...]:
     return bounds
 
 
-def _ranks(setting: Setting) -> tuple[int, int]:
-    """Ranks of a stage and stages; llama.cpp divides by layers over all GPUs."""
-    if setting.rules.budgeting is Budgeting.ALLOCATED:
-        return 1, setting.gpus
-    return setting.tensor_parallel_size, setting.pipeline_parallel_size
-
-
 def _budget(setting: Setting) -> int | None:
-    if setting.total_bytes <= 0:
-        return None
-    reserved = setting.gpu.reserved_at_start_bytes if setting.gpu else 0
-    return budget_bytes(setting.rules, setting.total_bytes, setting.utilization, reserved)
+    return setting.budget_bytes if setting.total_bytes > 0 else None
+
+
+def _stages(
+    setting: Setting, caches: tuple[StageCache, ...], budget: int | None
+) -> tuple[StageEstimate, ...]:
+    if offloads(setting):
+        gpus = offload(setting).gpus
+        return tuple(
+            _gpu(setting, gpu, cache, budget) for gpu, cache in zip(gpus, caches, strict=True)
+        )
+    return tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+
+
+def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
+    """One GPU of llama.cpp, which allocates the cache of the whole context at start."""
+    taken = Taken(gpu.weights_bytes, gpu.compute_bytes, gpu.non_torch_bytes, 0)
+    room = None if budget is None else pool_bytes(setting.rules, budget, taken)
+    return StageEstimate(
+        layers=len(gpu.layers),
+        weights_bytes=gpu.weights_bytes,
+        activation_bytes=gpu.compute_bytes,
+        non_torch_bytes=gpu.non_torch_bytes,
+        cuda_graph_bytes=0,
+        room_bytes=room,
+        kv_cache_bytes=gpu.kv_cache_bytes,
+        kv_cache_tokens=(
+            None if room is None else ceil_to(setting.max_model_len, cache.block_tokens)
+        ),
+        request_bytes=gpu.kv_cache_bytes,
+    )
 
 
 def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) -> StageEstimate:
-    model, (size, stages) = setting.model, _ranks(setting)
-    counts = stage_layers(setting)
-    first, layers = sum(counts[:stage]), counts[stage]
-    allocated = setting.rules.budgeting is Budgeting.ALLOCATED
-    if allocated:
-        activation = compute_buffer_bytes(
-            model,
-            ubatch=setting.max_num_batched_tokens,
-            n_ctx=setting.max_model_len,
-            gpus=setting.gpus,
-        )
-    else:
-        activation = activation_bytes(
+    model, layers = setting.model, _stage_layers(setting)[stage]
+    size, stages = setting.tensor_parallel_size, setting.pipeline_parallel_size
+    taken = Taken(
+        weights=weights_bytes(setting, stage),
+        activation=activation_bytes(
             model,
             Step(
                 tokens=setting.max_num_batched_tokens,
@@ -255,62 +278,30 @@ def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) 
                 fused_experts=setting.scheme.family == FUSED_EXPERTS,
             ),
             setting.rules.memory,
-            first_layer=first,
-            layers=layers,
+            first_layer=layers.start,
+            layers=len(layers),
             last_stage=stage == stages - 1,
-        )
-    taken = Taken(
-        weights=weights_bytes(setting, stage),
-        activation=activation,
+        ),
         non_torch=non_torch_bytes(
             setting.rules.memory,
             tensor_parallel_size=size,
             pipeline_parallel_size=stages,
             nvlink=setting.nvlink,
         ),
-        cuda_graphs=_graphs(setting, layers),
+        cuda_graphs=_graphs(setting, len(layers)),
     )
-    request = cache.request_bytes(setting.max_model_len, setting.max_num_batched_tokens)
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
-    tokens = (
-        None
-        if room is None
-        else ceil_to(setting.max_model_len, cache.block_tokens)
-        if allocated
-        else cache.tokens(room, setting.max_model_len, setting.max_num_batched_tokens)
-    )
+    context, batch = setting.max_model_len, setting.max_num_batched_tokens
     return StageEstimate(
-        layers=layers,
+        layers=len(layers),
         weights_bytes=taken.weights,
         activation_bytes=taken.activation,
         non_torch_bytes=taken.non_torch,
         cuda_graph_bytes=taken.cuda_graphs,
         room_bytes=room,
-        kv_cache_bytes=request if allocated else room,
-        kv_cache_tokens=tokens,
-        request_bytes=request,
-    )
-
-
-def weights_bytes(setting: Setting, stage: int) -> int:
-    """Weights on one rank of a stage, as the engine logs them.
-
-    llama.cpp's are the buffers of one GPU with all layers offloaded.
-    """
-    size, stages = _ranks(setting)
-    if setting.rules.budgeting is Budgeting.ALLOCATED:
-        model, name = setting.model, setting.scheme.name
-        if stages == 1:
-            return gguf_gpu_bytes(model, name)
-        return gguf_gpu_split_bytes(model, name, (1,) * stages)[stage]
-    return rank_weights_bytes(
-        setting.model,
-        setting.scheme,
-        tensor_parallel_size=size,
-        pipeline_parallel_size=stages,
-        stage=stage,
-        dtype_bytes=setting.dtype_bytes,
-        vllm_version=setting.rules.version if setting.rules.engine == VLLM else None,
+        kv_cache_bytes=room,
+        kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),
+        request_bytes=cache.request_bytes(context, batch),
     )
 
 

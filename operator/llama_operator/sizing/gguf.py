@@ -1,13 +1,12 @@
 """Bytes of GGUF files, and where llama.cpp keeps them: on GPUs, by layer, or on the host."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import accumulate
 from math import prod
 from typing import Final, NamedTuple
 
 from llama_operator.catalog.gguf_tables import GgufRule, gguf_mixes, gguf_types
-from llama_operator.errors import SizingError, UnsupportedSchemeError
+from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
 
@@ -93,90 +92,6 @@ def gguf_bytes(model: ModelShape, file_type: str, *, imatrix: bool = True) -> in
     return sum(parts.layers) + parts.output + untied
 
 
-def gguf_gpu_bytes(
-    model: ModelShape, file_type: str, *, gpu_layers: int | None = None, imatrix: bool = True
-) -> int:
-    """Bytes of the file that llama.cpp copies to GPUs.
-
-    The input matrix stays in host memory; a tied one is copied as well, as the output matrix.
-    Layers go from the last to the first, the output before all of them. Source: llama.cpp,
-    src/llama-model.cpp, `i_gpu_start = max(n_layer + 1 - n_gpu_layers, 0)`.
-
-    Args:
-        model: the model.
-        file_type: name of a mix.
-        gpu_layers: `--n-gpu-layers`; None for all.
-        imatrix: whether the file was made with an importance matrix.
-
-    Raises:
-        UnsupportedSchemeError: the file type is not known.
-    """
-    return sum(_offloaded(gguf_parts(model, file_type, imatrix=imatrix), gpu_layers))
-
-
-def gguf_host_bytes(
-    model: ModelShape, file_type: str, *, gpu_layers: int | None = None, imatrix: bool = True
-) -> int:
-    """Bytes of the file that llama.cpp leaves in host memory: the input matrix, and other layers.
-
-    Args:
-        model: the model.
-        file_type: name of a mix.
-        gpu_layers: `--n-gpu-layers`; None for all, 0 for a server without GPU.
-        imatrix: whether the file was made with an importance matrix.
-
-    Raises:
-        UnsupportedSchemeError: the file type is not known.
-    """
-    parts = gguf_parts(model, file_type, imatrix=imatrix)
-    slots = (*parts.layers, parts.output)
-    left = sum(slots) - sum(_offloaded(parts, gpu_layers))
-    if parts.tied and gpu_layers == 0:
-        left -= parts.token_embd
-    return parts.token_embd + left
-
-
-def gguf_gpu_split_bytes(
-    model: ModelShape,
-    file_type: str,
-    shares: Sequence[int],
-    *,
-    gpu_layers: int | None = None,
-    imatrix: bool = True,
-) -> tuple[int, ...]:
-    """Bytes on each of several GPUs with `--split-mode layer`.
-
-    Slots are the offloaded layers and the output; a slot at fraction x of them goes to the first
-    GPU whose cumulative share is above x. Source: llama.cpp, src/llama-model.cpp,
-    `get_layer_buft_list`.
-
-    Args:
-        model: the model.
-        file_type: name of a mix.
-        shares: `--tensor-split`, one for each GPU; what counts are their ratios.
-        gpu_layers: `--n-gpu-layers`; None for all.
-        imatrix: whether the file was made with an importance matrix.
-
-    Raises:
-        UnsupportedSchemeError: the file type is not known.
-        SizingError: shares are negative or nothing.
-    """
-    if min(shares, default=0) < 0 or not sum(shares):
-        msg = f"shares of GPUs are {', '.join(map(str, shares)) or 'none'}; one must be above 0"
-        raise SizingError(msg)
-    slots = _offloaded(gguf_parts(model, file_type, imatrix=imatrix), gpu_layers)
-    bounds = tuple(accumulate(shares))
-    sizes = [0] * len(shares)
-    for position, size in enumerate(slots):
-        gpu = next(
-            index
-            for index, bound in enumerate(bounds)
-            if bound * len(slots) > position * bounds[-1]
-        )
-        sizes[gpu] += size
-    return tuple(sizes)
-
-
 @lru_cache(maxsize=1024)
 def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> GgufParts:
     """Bytes of the input matrix, of each layer and of the output.
@@ -253,13 +168,6 @@ def _rules(file_type: str) -> tuple[GgufRule, ...]:
 
 def _final_bytes(model: ModelShape) -> int:
     return sum(FLOAT32_BYTES * tensor.elements for tensor in model.final)
-
-
-def _offloaded(parts: GgufParts, gpu_layers: int | None) -> tuple[int, ...]:
-    """Sizes of what goes to GPUs, in order: layers, then the output."""
-    slots = (*parts.layers, parts.output)
-    wanted = len(slots) if gpu_layers is None else min(gpu_layers, len(slots))
-    return slots[len(slots) - wanted :]
 
 
 def _facts(model: ModelShape, *, imatrix: bool) -> _Facts:

@@ -9,7 +9,7 @@ from llama_operator.catalog.rows import EngineHost, Scheme
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
 from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import ModelShape
-from llama_operator.sizing.offload import Offload, offload
+from llama_operator.sizing.offload import offload, offloads
 from llama_operator.sizing.quantized import (
     SIXTEEN_BIT_BYTES,
     is_quantized_at_load,
@@ -21,7 +21,6 @@ from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.support import GGUF
 from llama_operator.units import ceil_div
 
-LLAMA_CPP: Final = "LlamaCpp"
 REPOSITORY: Final = "repository"
 MILLICORES: Final = 1000
 
@@ -114,6 +113,7 @@ def disk_parts(
     model: ModelShape,
     scheme: Scheme,
     *,
+    stored_bytes: int | None = None,
     quantize_at_load: bool = False,
     converted: Scheme | None = None,
     dtype_bytes: int = SIXTEEN_BIT_BYTES,
@@ -123,6 +123,7 @@ def disk_parts(
     Args:
         model: the model.
         scheme: what the engine holds.
+        stored_bytes: of the repository's weights where they are known; None to compute them.
         quantize_at_load: the repository holds 16-bit weights, whatever the engine makes of them.
         converted: how a second copy is stored that stays beside the download: TGI writes
             safetensors next to pickled files, `mlx_lm.convert` a quantized copy. None for none.
@@ -131,7 +132,7 @@ def disk_parts(
     Raises:
         UnsupportedSchemeError: the bytes of a scheme are not known.
     """
-    fetched = download_bytes(
+    fetched = stored_bytes or download_bytes(
         model, scheme, quantize_at_load=quantize_at_load, dtype_bytes=dtype_bytes
     )
     copy = checkpoint_bytes(model, converted, dtype_bytes=dtype_bytes) if converted else 0
@@ -148,27 +149,36 @@ def disk_parts(
         if at_load and scheme.family != GGUF
         else fetched
     )
-    contents = GGUF if scheme.family == GGUF else REPOSITORY
-    return DiskParts(fetched, copy, _margin_bytes(fetched, contents), loaded)
+    return DiskParts(fetched, copy, _margin_bytes(fetched, _contents(scheme)), loaded)
 
 
-def host_needs(host: EngineHost, *, ranks: int, download_bytes: int) -> HostNeeds:
-    """What a replica of an engine that keeps nothing of the model in host memory asks of its node.
-
-    Pages of /dev/shm are charged to the pod, so its memory includes them. Weights pass through the
-    page cache, which the kernel takes back, and are not counted.
+def host_needs(
+    setting: Setting,
+    host: EngineHost,
+    *,
+    download_bytes: int,
+    ranks: int | None = None,
+    quantize_at_load: bool = False,
+) -> HostNeeds:
+    """What a replica asks of its node; `host_parts` says where its memory goes.
 
     Args:
-        host: row of the engine.
-        ranks: GPU worker processes on this node.
-        download_bytes: weights that are downloaded.
+        setting: with all its values.
+        host: row of its engine.
+        download_bytes: weights that are fetched.
+        ranks: GPUs on this node; None when all of them are.
+        quantize_at_load: whether the files are 16-bit ones that the engine quantizes.
+
+    Raises:
+        CatalogError: engine_loading.csv says nothing of the engine.
+        SizingError: the number of GPU layers is negative.
     """
-    parts = process_parts(host, ranks)
+    parts = host_parts(setting, host, ranks=ranks, quantize_at_load=quantize_at_load)
     return HostNeeds(
-        cpu_millicores=cpu_millicores(host, ranks),
+        cpu_millicores=cpu_millicores(setting, host, ranks=ranks),
         memory_bytes=parts.memory_bytes,
         shm_bytes=parts.shm_bytes,
-        disk_bytes=disk_bytes(download_bytes),
+        disk_bytes=disk_bytes(download_bytes, _contents(setting.scheme)),
     )
 
 
@@ -190,7 +200,6 @@ def host_parts(
     host: EngineHost,
     *,
     ranks: int | None = None,
-    gpu_layers: int | None = None,
     maps_files: bool | None = None,
     prompt_cache_bytes: int | None = None,
     pinned_bytes: int = 0,
@@ -208,7 +217,6 @@ def host_parts(
         setting: with all its values.
         host: row of its engine.
         ranks: GPUs on this node; None when all of them are.
-        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
         maps_files: whether files are mapped; None for the engine's default. False is llama.cpp's
             `--load-mode none` and vLLM's `--safetensors-load-strategy eager`.
         prompt_cache_bytes: llama.cpp's `--cache-ram`; None for its default.
@@ -218,11 +226,10 @@ def host_parts(
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
-        SizingError: a number is negative, or the engine does not offload.
+        SizingError: the number of GPU layers is negative.
     """
     loading = engine_loading(host.engine)
-    placed = _placed(setting, gpu_layers)
-    used = len(placed.gpus) if placed else setting.gpus if ranks is None else ranks
+    used = _gpus(setting, ranks)
     mapped = loading.maps_files if maps_files is None else maps_files
     in_flight = 0
     if not mapped:
@@ -237,31 +244,34 @@ def host_parts(
         pinned_bytes=pinned_bytes,
         loader_bytes=in_flight,
     )
-    if placed is None:
+    if not offloads(setting):
         return parts
+    left = offload(setting).host
     return replace(
         parts,
-        weights_bytes=placed.host.weights_bytes,
-        kv_cache_bytes=placed.host.kv_cache_bytes,
-        compute_bytes=placed.host.compute_bytes,
+        weights_bytes=left.weights_bytes,
+        kv_cache_bytes=left.kv_cache_bytes,
+        compute_bytes=left.compute_bytes,
     )
 
 
-def cpu_millicores(host: EngineHost, ranks: int, *, layers_on_host: int = 0) -> int:
+def cpu_millicores(setting: Setting, host: EngineHost, *, ranks: int | None = None) -> int:
     """CPU request of a replica in thousandths of a core.
 
     `base + ranks * per rank`, and what engine_loading.csv adds where the CPU computes layers.
 
     Args:
-        host: row of the engine.
-        ranks: GPUs on this node; 0 without GPU.
-        layers_on_host: decoder layers that the CPU computes.
+        setting: with all its values.
+        host: row of its engine.
+        ranks: GPUs on this node; None when all of them are.
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
+        SizingError: the number of GPU layers is negative.
     """
-    request = host.cpu_millicores_base + ranks * host.cpu_millicores_per_rank
-    return request + (engine_loading(host.engine).cpu_millicores_layers if layers_on_host else 0)
+    request = host.cpu_millicores_base + _gpus(setting, ranks) * host.cpu_millicores_per_rank
+    computes = offloads(setting) and offload(setting).layers_on_host > 0
+    return request + (engine_loading(host.engine).cpu_millicores_layers if computes else 0)
 
 
 def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:
@@ -281,11 +291,15 @@ def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:
     return max(1, millicores // (MILLICORES * threads_per_core))
 
 
-def _placed(setting: Setting, gpu_layers: int | None) -> Offload | None:
-    """llama.cpp's division; None for engines that have none."""
-    if gpu_layers is None and setting.rules.engine != LLAMA_CPP:
-        return None
-    return offload(setting, gpu_layers)
+def _gpus(setting: Setting, ranks: int | None) -> int:
+    """GPUs of this node that the replica uses."""
+    if offloads(setting):
+        return len(offload(setting).gpus)
+    return setting.gpus if ranks is None else ranks
+
+
+def _contents(scheme: Scheme) -> str:
+    return GGUF if scheme.family == GGUF else REPOSITORY
 
 
 def _margin_bytes(size: int, contents: str) -> int:

@@ -18,6 +18,7 @@ from llama_operator.sizing.engine_budget import (
 )
 from llama_operator.sizing.estimate import Estimate, estimate, largest_context
 from llama_operator.sizing.models.model import ModelShape
+from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.settings import Setting, complete_setting
 
 NEAREST_LIMIT: Final = 5
@@ -59,6 +60,7 @@ class Serving:
         enforce_eager: whether CUDA graphs are off.
         dtype: compute dtype.
         kv_cache_dtype: `auto` or another one.
+        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
     """
 
     model: ModelShape
@@ -77,6 +79,7 @@ class Serving:
     enforce_eager: bool = False
     dtype: str | None = None
     kv_cache_dtype: str = "auto"
+    gpu_layers: int | None = None
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -85,7 +88,7 @@ class Serving:
         model, section 6.
 
         Raises:
-            SizingError: there is no such engine.
+            SizingError: there is no such engine, or it does not divide layers between GPU and host.
         """
         setting = complete_setting(
             self.model,
@@ -104,6 +107,7 @@ class Serving:
             enforce_eager=self.enforce_eager,
             dtype=self.dtype,
             kv_cache_dtype=self.kv_cache_dtype,
+            gpu_layers=self.gpu_layers,
         )
         planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
         if self.utilization is not None or not planned:
@@ -140,11 +144,11 @@ def nearest(
 ) -> tuple[Nearest, ...]:
     """At most five ways to serve that fit, cheapest change first.
 
-    Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, more GPUs,
-    lighter quantization, larger GPU, and more stages where more GPUs of one node do not do; of each
-    kind the first that fits. Where a kind fits with a shorter context only, the first of those
-    whose context is nearly the longest comes after all that fit without, if it is a tenth longer
-    than what fits without the change.
+    Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, llama.cpp's
+    layers in host memory, more GPUs, lighter quantization, larger GPU, and more stages where more
+    GPUs of one node do not do; of each kind the first that fits. Where a kind fits with a shorter
+    context only, the first of those whose context is nearly the longest comes after all that fit
+    without, if it is a tenth longer than what fits without the change.
 
     Args:
         serving: what does not fit.
@@ -162,6 +166,7 @@ def nearest(
         lambda: _eight_bit_cache(serving, setting),
         lambda: _smaller_batch(serving, setting),
         lambda: _eager(serving),
+        lambda: _layers_on_host(serving, setting),
     )
     large: tuple[Proposals, ...] = (
         lambda: _more_gpus(serving, setting),
@@ -259,6 +264,17 @@ def _smaller_batch(serving: Serving, setting: Setting) -> Iterator[Proposal]:
 def _eager(serving: Serving) -> Iterator[Proposal]:
     if not serving.enforce_eager:
         yield _with(serving, (("--enforce-eager", ""),), enforce_eager=True)
+
+
+def _layers_on_host(serving: Serving, setting: Setting) -> Iterator[Proposal]:
+    """As many layers on the GPUs as fit, at least one; every token passes the others' memory."""
+    if not offloads(setting) or setting.total_bytes <= 0:
+        return
+    found = gpu_layers_that_fit(setting)
+    asked = found.slots if setting.gpu_layers is None else setting.gpu_layers
+    if 0 < found.gpu_layers < asked:
+        count = found.gpu_layers
+        yield _with(serving, (("--n-gpu-layers", str(count)),), gpu_layers=count)
 
 
 def _more_gpus(serving: Serving, setting: Setting) -> Iterator[Proposal]:

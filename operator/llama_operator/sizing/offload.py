@@ -6,6 +6,7 @@ is an alternative to offer, never taken silently: with it, every token passes th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -29,12 +30,14 @@ class GpuBytes:
     """What one GPU holds.
 
     Attributes:
+        layers: decoder layers that it computes, by index.
         weights_bytes: of its layers, and of the output on the last one.
         kv_cache_bytes: of its layers for the whole context.
         compute_bytes: buffer for results, and for weights that are copied from the host.
         non_torch_bytes: context of the driver and its libraries.
     """
 
+    layers: range
     weights_bytes: int
     kv_cache_bytes: int
     compute_bytes: int
@@ -102,8 +105,9 @@ class Offload:
         )
 
 
-def offload(setting: Setting, gpu_layers: int | None = None) -> Offload:
-    """Where every byte is with this number of layers on GPUs.
+@lru_cache(maxsize=1024)
+def offload(setting: Setting) -> Offload:
+    """Where every byte is with the setting's number of layers on GPUs.
 
     Layers go to GPUs from the last to the first, the output before all of them; each takes its part
     of the KV cache along. The input matrix stays in host memory. Source: llama.cpp,
@@ -111,13 +115,11 @@ def offload(setting: Setting, gpu_layers: int | None = None) -> Offload:
 
     Args:
         setting: of llama.cpp; `max_model_len` is what the KV cache is allocated for.
-        gpu_layers: `--n-gpu-layers`, the output included; None for all, or for none when the
-            setting has no GPU.
 
     Raises:
         SizingError: the engine is another, the model is no GGUF file, or the number is negative.
     """
-    return _Division(setting).offload(gpu_layers)
+    return _Division(setting).offload(setting.gpu_layers)
 
 
 def gpu_layers_that_fit(setting: Setting) -> Offload:
@@ -127,7 +129,7 @@ def gpu_layers_that_fit(setting: Setting) -> Offload:
     free on it. With one layer more, one of the GPUs would not fit.
 
     Args:
-        setting: of llama.cpp.
+        setting: of llama.cpp; its own number of layers does not matter.
 
     Raises:
         SizingError: the engine is another, or the model is no GGUF file.
@@ -143,29 +145,11 @@ def gpu_layers_that_fit(setting: Setting) -> Offload:
     return division.offload(0)
 
 
-def offload_alternative(setting: Setting, host_bytes: int) -> Offload | None:
-    """A partial offload to propose where not all layers fit on the GPUs.
-
-    Args:
-        setting: that was refused.
-        host_bytes: memory of the node that the model may take.
-
-    Returns:
-        None where nothing is to propose: another engine, no GPU, all layers fit, none does, or the
-        rest does not fit into host memory.
-    """
-    if not _is_llama_cpp(setting) or setting.total_bytes <= 0:
-        return None
-    found = gpu_layers_that_fit(setting)
-    partial = 0 < found.gpu_layers < found.slots
-    return found if partial and found.host.total_bytes <= host_bytes else None
-
-
 class _Division:
     """A setting's bytes by layer, from which any division follows."""
 
     def __init__(self, setting: Setting) -> None:
-        if not _is_llama_cpp(setting):
+        if not offloads(setting):
             msg = (
                 f"gpu_layers is an option of LlamaCpp with GGUF files; engine is "
                 f"{setting.rules.engine}, quantization {setting.scheme.name}"
@@ -190,7 +174,7 @@ class _Division:
 
     def offload(self, gpu_layers: int | None) -> Offload:
         if gpu_layers is None:
-            gpu_layers = self.slots if self._setting.total_bytes > 0 else 0
+            gpu_layers = self.slots
         if gpu_layers < 0:
             msg = f"gpu_layers is {gpu_layers}; allowed are 0 to {self.slots}"
             raise SizingError(msg)
@@ -206,6 +190,7 @@ class _Division:
         compute = self._gpu_compute(first)
         return tuple(
             GpuBytes(
+                range(begin, min(end, self.slots - 1)),
                 self._weights[end] - self._weights[begin],
                 self._cache[end] - self._cache[begin],
                 compute,
@@ -263,7 +248,8 @@ def _compute_bytes(setting: Setting, gpus: int) -> int:
     )
 
 
-def _is_llama_cpp(setting: Setting) -> bool:
+def offloads(setting: Setting) -> bool:
+    """Whether the engine divides a model by layers between GPUs and host: llama.cpp does."""
     return setting.rules.budgeting is Budgeting.ALLOCATED and setting.scheme.family == GGUF
 
 

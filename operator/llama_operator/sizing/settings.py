@@ -5,6 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
+from llama_operator.errors import SizingError
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -24,7 +25,6 @@ BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
 UNKNOWN_CONTEXT: Final = 2048
 """Context of a model whose configuration names none."""
-"""Part of the product of a MIG slice, before its profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class Setting:
         dtype: compute dtype, one of `DTYPE_BYTES`.
         kv_cache_dtype: `auto` for the compute dtype, or a name of `cache.KV_CACHE_DTYPES`.
         concurrency: requests of the whole context that must fit at once; engines start with one.
+        gpu_layers: llama.cpp's `--n-gpu-layers`, the output included; None for all, 0 for none.
     """
 
     model: ModelShape
@@ -67,6 +68,7 @@ class Setting:
     dtype: str
     kv_cache_dtype: str
     concurrency: int = 1
+    gpu_layers: int | None = None
 
     @property
     def dtype_bytes(self) -> int:
@@ -120,6 +122,7 @@ def complete_setting(
     dtype: str | None = None,
     kv_cache_dtype: str = "auto",
     concurrency: int = 1,
+    gpu_layers: int | None = None,
 ) -> Setting:
     """A setting in which what is None has the default of the engine version.
 
@@ -141,11 +144,15 @@ def complete_setting(
         dtype: compute dtype; None for the first of bf16 and fp16 that the GPU computes in.
         kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
         concurrency: requests of the whole context that must fit at once.
+        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
 
     Raises:
-        SizingError: there is no such engine.
+        SizingError: there is no such engine, or it does not divide layers between GPU and host.
     """
     rules = engine_rules(engine, engine_version)
+    if gpu_layers is not None and rules.budgeting is not Budgeting.ALLOCATED:
+        msg = f"gpu_layers is an option of LlamaCpp; the engine is {rules.engine}"
+        raise SizingError(msg)
     total = (gpu.total_bytes if gpu else 0) if total_bytes is None else total_bytes
     name = product or (gpu.product if gpu else "")
     context = max_model_len or model.max_position_embeddings or UNKNOWN_CONTEXT
@@ -177,6 +184,7 @@ def complete_setting(
         dtype=computed,
         kv_cache_dtype=kv_cache_dtype,
         concurrency=concurrency,
+        gpu_layers=gpu_layers,
     )
 
 

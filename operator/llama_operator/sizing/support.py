@@ -28,6 +28,8 @@ class Reason(StrEnum):
     """One request of the whole context does not fit."""
     GRAPHS = "graphs"
     """CUDA graphs take the room: of the KV cache, or outside the budget."""
+    HOST_MEMORY = "host-memory"
+    """The node has less memory than a replica takes; said only where its memory is given."""
 
 
 def obstacle(setting: Setting) -> tuple[Reason, str] | None:

@@ -9,7 +9,8 @@ import pytest
 
 from llama_operator.cli import size_jsonl
 from llama_operator.cli.main import main
-from llama_operator.cli.size_jsonl import BROKEN_LINE, INTERNAL_ERROR, answer_lines
+from llama_operator.cli.size_jsonl import INTERNAL_ERROR, answer_lines
+from llama_operator.sizing.batch import INVALID_INPUT, RowAnswer
 from support.llama_8b import ROW
 
 ANSWER = {
@@ -41,7 +42,7 @@ def answers(lines: Iterable[bytes]) -> list[dict[str, Any]]:
 def test_the_example_of_the_memory_model() -> None:
     (found,) = answers([line()])
     assert found.pop("max_concurrency") == pytest.approx(58.1, abs=0.01)
-    assert found == {**ANSWER, "kv_cache_bytes": pytest.approx(ANSWER["kv_cache_bytes"], abs=1)}
+    assert found == ANSWER
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,9 +52,12 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     printed = capsys.readouterr()
     first, broken, unsupported = map(json.loads, printed.out.splitlines())
     assert first["kv_cache_tokens"] == 475968
-    assert broken == {"id": None, "reason": BROKEN_LINE}
+    assert broken == {"id": None, "reason": INVALID_INPUT}
     assert (unsupported["id"], unsupported["reason"]) == ("b", "unsupported-quantization")
-    assert printed.err == "llama-operator: line 2 is no JSON object\n"
+    no_json, made_up = printed.err.splitlines()
+    assert no_json == "llama-operator: line 2 is no JSON object"
+    assert made_up.startswith("llama-operator: line 3: ")
+    assert "'made-up'" in made_up
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 )
 def test_a_broken_line_has_an_answer_and_the_next_is_read(text: bytes) -> None:
     broken, good = answers([text + b"\n", line()])
-    assert broken == {"id": None, "reason": BROKEN_LINE}
+    assert broken == {"id": None, "reason": INVALID_INPUT}
     assert good["kv_cache_tokens"] == 475968
 
 
@@ -155,10 +159,10 @@ def test_every_answer_is_flushed_before_the_next_line_is_read() -> None:
 
 
 def test_a_mistake_of_the_program_is_one_row_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(row: dict[str, Any]) -> dict[str, Any]:
+    def fail(row: dict[str, Any]) -> RowAnswer:
         if row["id"] == "bad":
             raise ZeroDivisionError
-        return {"id": row["id"], "fits": True}
+        return RowAnswer({"id": row["id"], "fits": True})
 
     monkeypatch.setattr(size_jsonl, "estimate_row", fail)
     out, errors = io.StringIO(), io.StringIO()

@@ -9,6 +9,7 @@ from llama_operator.catalog.training_tables import METHODS
 from llama_operator.cli.main import main
 from llama_operator.cli.size_question import catalog_shape
 from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.gguf import gguf_parts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.scheme_names import scheme_for
@@ -34,7 +35,7 @@ def test_both_sides_of_an_equation_are_equal(name: str) -> None:
 
 
 def test_no_equation_is_left_unread() -> None:
-    assert len([line for line in lines(PAGE) if " = " in line]) == len(EQUATIONS) == 14
+    assert len([line for line in lines(PAGE) if " = " in line]) == len(EQUATIONS) == 17
 
 
 def test_the_checkpoint_is_that_of_the_code() -> None:
@@ -60,6 +61,20 @@ def size_as_json(words: str, capsys: pytest.CaptureFixture[str]) -> dict[str, ob
     main(["size", *words.split(), "-o", "json"])
     found: dict[str, object] = json.loads(capsys.readouterr().out)
     return found
+
+
+def test_the_node_of_llama_cpp_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    found = size_as_json(
+        "llama-3.1-instruct 70b --quantization Q4_K_M --gpu NVIDIA-L4 --max-model-len 8192 "
+        "-ngl auto",
+        capsys,
+    )
+    node = found["node"]
+    assert isinstance(node, dict)
+    assert EQUATIONS["layers on the CPU"][1] == 81 - int(str(found["n_gpu_layers"]))
+    assert EQUATIONS["KV cache on the CPU"][1] == node["kv_cache_bytes"]
+    layers = gguf_parts(shape("70b"), "Q4_K_M").layers[:45]
+    assert EQUATIONS["matrix of the input"][1] + sum(layers) == node["weights_bytes"]
 
 
 def test_tokens_and_training_are_those_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:

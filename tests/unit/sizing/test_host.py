@@ -4,6 +4,7 @@ from llama_operator.catalog.rows import EngineHost
 from llama_operator.sizing.host import disk_bytes, host_needs
 from llama_operator.sizing.startup import startup_seconds
 from llama_operator.units import GIB, Bytes
+from unit.sizing.budget.settings import LLAMA_70B, setting
 
 HOST = EngineHost(
     engine="vLLM",
@@ -28,7 +29,7 @@ HOST = EngineHost(
 def test_host_needs_grow_with_the_ranks(
     ranks: int, cpu_millicores: int, memory_gib: int, shm_gib: int
 ) -> None:
-    found = host_needs(HOST, ranks=ranks, download_bytes=100)
+    found = host_needs(setting(LLAMA_70B, tp=ranks), HOST, download_bytes=100)
     assert found.cpu_millicores == cpu_millicores
     assert found.memory_bytes == memory_gib * GIB
     assert found.shm_bytes == shm_gib * GIB

@@ -13,7 +13,7 @@ from support.llama_8b import CONFIG, ROW
 
 
 def result(**changes: Any) -> dict[str, Any]:
-    out = estimate_row({**ROW, **changes})
+    out = estimate_row({**ROW, **changes}).fields
     assert json.loads(json.dumps(out)) == out
     return out
 
@@ -144,11 +144,30 @@ def test_visible_memory_is_that_of_the_label(gpu: dict[str, Any], total_gib: flo
     ],
 )
 def test_reasons(changes: dict[str, Any], reason: str) -> None:
-    found = result(**changes)
+    answered = estimate_row({**ROW, **changes})
+    found = answered.fields
     assert found["id"] == "a"
     assert found["reason"] == reason
-    assert found["message"]
     assert found.get("fits", False) is False
+    assert bool(answered.message) is ("weights_bytes" not in found)
+
+
+def test_output_fields_are_those_of_the_interface() -> None:
+    # memory model, section 13
+    allowed = {
+        "id", "checkpoint_bytes", "weights_bytes", "weights_bytes_per_stage", "activation_bytes",
+        "activation_bytes_per_stage", "non_torch_bytes", "cuda_graph_bytes", "kv_cache_bytes",
+        "kv_cache_tokens", "max_concurrency", "fits", "reason",
+    }  # fmt: skip
+    answers = [
+        result(),
+        result(gpu_memory_utilization=0.24, max_model_len=131072),
+        result(tensor_parallel_size=5),
+        result(config={}),
+        result(engine="llama.cpp", quantization="Q4_K_M"),
+        result(available_kv_cache_bytes=10**9),
+    ]
+    assert [set(found) - allowed for found in answers] == [set()] * len(answers)
 
 
 def test_a_refused_division_still_tells_the_checkpoint() -> None:
@@ -217,13 +236,13 @@ values = (
 
 @given(st.dictionaries(st.sampled_from(sorted(ROW)), values, max_size=4))
 def test_no_value_breaks_a_row(changes: dict[str, Any]) -> None:
-    assert "id" in estimate_row({**ROW, **changes})
+    assert "id" in estimate_row({**ROW, **changes}).fields
 
 
 @given(st.sampled_from(sorted(CONFIG)), values)
 def test_no_value_of_a_configuration_breaks_a_row(key: str, value: object) -> None:
-    assert estimate_row({**ROW, "config": {**CONFIG, key: value}})["id"] == "a"
+    assert estimate_row({**ROW, "config": {**CONFIG, key: value}}).fields["id"] == "a"
 
 
 def test_a_row_of_another_kind_is_told() -> None:
-    assert estimate_row([1])["reason"] == "invalid-input"  # type: ignore[arg-type]  # on purpose
+    assert estimate_row([1]).fields["reason"] == "invalid-input"  # type: ignore[arg-type]  # on purpose

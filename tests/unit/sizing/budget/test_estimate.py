@@ -49,9 +49,9 @@ def test_sglang_holds_weights_and_cache_in_its_fraction() -> None:
         setting(LLAMA_8B, "none", H100, engine="sglang", version="0.4.9", utilization=None)
     )
     stage = found.stages[0]
-    assert found.budget_bytes == 74_353_614_834
-    assert stage.kv_cache_bytes == 74_353_614_834 - 16_094_076_928
-    assert found.kv_cache_tokens == (74_353_614_834 - 16_094_076_928) // 131_072
+    assert found.budget_bytes == 74_353_614_835
+    assert stage.kv_cache_bytes == 74_353_614_835 - 16_094_076_928
+    assert found.kv_cache_tokens == (74_353_614_835 - 16_094_076_928) // 131_072
     assert stage.cuda_graph_bytes == 0
 
 

@@ -2,18 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from llama_operator.errors import SizingError, UnsupportedSchemeError
-from llama_operator.sizing.gguf import (
-    gguf_bytes,
-    gguf_gpu_bytes,
-    gguf_gpu_split_bytes,
-    gguf_host_bytes,
-    gguf_parts,
-)
+from llama_operator.errors import UnsupportedSchemeError
+from llama_operator.sizing.gguf import gguf_bytes, gguf_parts
 from llama_operator.sizing.models.model import FeedForward
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
+from llama_operator.sizing.offload import offload
 from llama_operator.units import GIB
 from unit.sizing.bytes.shapes import LLAMA_3B, LLAMA_8B, LLAMA_70B, llama
+from unit.sizing.host.settings import llama_cpp
 
 # file type, bytes of all tensors, GB of the published file, GiB on GPUs with all layers offloaded
 CARD_70B = [
@@ -44,7 +40,8 @@ def test_files_of_the_70b_have_exactly_these_bytes(
     file_type: str, expected: int, card_gb: float, gpu_gib: float
 ) -> None:
     assert gguf_bytes(LLAMA_70B, file_type) == expected
-    assert gguf_gpu_bytes(LLAMA_70B, file_type) / GIB == pytest.approx(gpu_gib, abs=0.00501)
+    (gpu,) = offload(llama_cpp(LLAMA_70B, file_type)).gpus
+    assert gpu.weights_bytes / GIB == pytest.approx(gpu_gib, abs=0.00501)
     assert expected == pytest.approx(card_gb * 1e9, rel=0.0005)
 
 
@@ -75,16 +72,13 @@ def test_names_without_letter_are_the_medium_mixes() -> None:
         assert gguf_bytes(LLAMA_70B, name) == gguf_bytes(LLAMA_70B, f"{name}_M")
 
 
-def test_tied_embeddings_are_stored_once_as_the_output_and_held_on_both_sides() -> None:
+def test_tied_embeddings_are_stored_once_as_the_output() -> None:
     matrix = 128_256 * 3072 // 256 * 210  # Q6_K
     parts = gguf_parts(LLAMA_3B, "Q4_K_M")
     norm = 3072 * 4
     assert parts.token_embd == matrix
     assert parts.output == matrix + norm
     assert gguf_bytes(LLAMA_3B, "Q4_K_M") == sum(parts.layers) + matrix + norm
-    assert gguf_gpu_bytes(LLAMA_3B, "Q4_K_M") == gguf_bytes(LLAMA_3B, "Q4_K_M")
-    assert gguf_host_bytes(LLAMA_3B, "Q4_K_M") == matrix
-    assert gguf_host_bytes(LLAMA_3B, "Q4_K_M", gpu_layers=0) == gguf_bytes(LLAMA_3B, "Q4_K_M")
 
 
 def test_layers_of_the_8b_differ_by_the_rule_for_more_bits() -> None:
@@ -95,41 +89,6 @@ def test_layers_of_the_8b_differ_by_the_rule_for_more_bits() -> None:
     # the first four, the last four, and of 4..27 every third from 6 on
     chosen = {*range(4), *range(28, 32), *range(6, 28, 3)}
     assert parts.layers == tuple(more if layer in chosen else plain for layer in range(32))
-
-
-@pytest.mark.parametrize(
-    ("gpu_layers", "on_gpu"),
-    [
-        pytest.param(0, 0, id="nothing is offloaded"),
-        pytest.param(1, 1, id="the output goes first"),
-        pytest.param(5, 5, id="then layers from the last"),
-        pytest.param(33, 33, id="everything"),
-        pytest.param(99, 33, id="more than there are"),
-        pytest.param(None, 33, id="all by default"),
-    ],
-)
-def test_layers_are_offloaded_from_the_back(gpu_layers: int | None, on_gpu: int) -> None:
-    parts = gguf_parts(LLAMA_8B, "Q4_K_M")
-    slots = (*parts.layers, parts.output)
-    expected = sum(slots[len(slots) - on_gpu :])
-    assert gguf_gpu_bytes(LLAMA_8B, "Q4_K_M", gpu_layers=gpu_layers) == expected
-    host = gguf_host_bytes(LLAMA_8B, "Q4_K_M", gpu_layers=gpu_layers)
-    assert host + expected == gguf_bytes(LLAMA_8B, "Q4_K_M")
-
-
-def test_layers_are_split_over_gpus_by_shares() -> None:
-    parts = gguf_parts(LLAMA_70B, "Q8_0")
-    first, second = gguf_gpu_split_bytes(LLAMA_70B, "Q8_0", (1, 1))
-    # 81 slots: those at a fraction below one half are 0..40
-    assert first == sum(parts.layers[:41])
-    assert second == sum(parts.layers[41:]) + parts.output
-    assert gguf_gpu_split_bytes(LLAMA_70B, "Q8_0", (0, 3))[0] == 0
-
-
-@pytest.mark.parametrize("shares", [(), (0, 0), (1, -1)])
-def test_shares_that_give_nothing_are_refused(shares: tuple[int, ...]) -> None:
-    with pytest.raises(SizingError, match="shares of GPUs"):
-        gguf_gpu_split_bytes(LLAMA_8B, "Q8_0", shares)
 
 
 def test_an_importance_matrix_changes_some_mixes() -> None:

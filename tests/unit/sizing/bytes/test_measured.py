@@ -2,12 +2,13 @@
 
 import pytest
 
-from llama_operator.sizing.gguf import gguf_gpu_bytes
 from llama_operator.sizing.models.shape import model_shape
+from llama_operator.sizing.offload import offload
 from llama_operator.sizing.quantization_config import quantization_name
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.scheme_names import scheme_for
 from llama_operator.units import GIB
+from unit.sizing.host.settings import llama_cpp
 from unit.sizing.models.configs import config_of
 
 MISTRAL = "mistralai--Mistral-Small-3.1-24B-Instruct-2503"
@@ -79,7 +80,8 @@ def test_metas_fp8_of_july_2024_is_as_logged() -> None:
 def test_buffers_of_llama_cpp_are_as_logged() -> None:
     # a public log on an RTX 5090: 4.0704 GiB of model buffers with all layers offloaded
     model = model_shape(config_of("Qwen2.5-7B-Instruct-Q4_K_M"))
-    assert gguf_gpu_bytes(model, "Q4_K_M") / GIB == pytest.approx(4.0704, abs=0.00005)
+    (gpu,) = offload(llama_cpp(model)).gpus
+    assert gpu.weights_bytes / GIB == pytest.approx(4.0704, abs=0.00005)
 
 
 @pytest.mark.parametrize("name", ["microsoft--phi-4", "openai--gpt-oss-120b", MISTRAL_INT8])

@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from llama_operator.catalog.host_tables import engine_loading
-from llama_operator.errors import SizingError
 from llama_operator.sizing.host import (
     HostParts,
     cpu_millicores,
@@ -12,6 +11,7 @@ from llama_operator.sizing.host import (
     host_parts,
     process_parts,
 )
+from llama_operator.sizing.settings import Setting
 from llama_operator.units import GIB, MIB
 from unit.sizing.budget.settings import A100_80GB, CATALOG, LLAMA_8B, LLAMA_70B, setting
 from unit.sizing.bytes.shapes import llama
@@ -41,7 +41,19 @@ def test_vllm_keeps_nothing_of_a_model_on_the_host(size: int) -> None:
     made = setting(LLAMA_70B, "none", A100_80GB, tp=size)
     found = host_parts(made, host)
     assert found == process_parts(host, size)
-    assert found.memory_bytes == host_needs(host, ranks=size, download_bytes=1).memory_bytes
+    assert found.memory_bytes == host_needs(made, host, download_bytes=1).memory_bytes
+
+
+def test_needs_of_llama_cpp_with_layers_on_the_host() -> None:
+    # 1 CPU, 0.5 for the GPU, 8 for layers; 2,703,234,048 of the model, see test_offload, 1.5 GiB
+    # of processes, 8 GiB of prompts; a file of 4.92 GB with 1 percent and 0.25 GiB
+    found = host_needs(
+        llama_cpp(gpu_layers=21), CATALOG.host("LlamaCpp"), download_bytes=4_920_000_000
+    )
+    assert found.cpu_millicores == 9_500
+    assert found.memory_bytes == 2_703_234_048 + 3 * GIB // 2 + 8 * GIB + 64 * MIB
+    assert found.shm_bytes == 64 * MIB
+    assert found.disk_bytes == 4_969_200_000 + GIB // 4
 
 
 @pytest.mark.parametrize(
@@ -140,13 +152,14 @@ def test_llama_cpp_with_all_layers_on_the_gpu() -> None:
 
 
 def test_llama_cpp_with_layers_on_the_host() -> None:
-    found = host_parts(llama_cpp(), CATALOG.host("LlamaCpp"), gpu_layers=21, prompt_cache_bytes=GIB)
+    host = CATALOG.host("LlamaCpp")
+    found = host_parts(llama_cpp(gpu_layers=21), host, prompt_cache_bytes=GIB)
     # weights, cache and buffers: 2,703,234,048; 1.5 GiB, 1 GiB and 64 MiB
     assert found.memory_bytes == 2_703_234_048 + 5 * GIB // 2 + 64 * MIB
 
 
 def test_llama_cpp_without_gpu_has_no_context_of_one() -> None:
-    found = host_parts(llama_cpp(), CATALOG.host("LlamaCpp"), gpu_layers=0, prompt_cache_bytes=0)
+    found = host_parts(llama_cpp(gpu_layers=0), CATALOG.host("LlamaCpp"), prompt_cache_bytes=0)
     assert found.processes_bytes == GIB // 2
     assert found.weights_bytes == 4_912_898_048
 
@@ -186,23 +199,17 @@ def test_a_server_with_a_full_prompt_cache_was_seen_below_its_estimate() -> None
     assert 9_400_000_000 < parts.memory_bytes < 1.3 * 9_400_000_000
 
 
-def test_only_llama_cpp_takes_a_number_of_layers() -> None:
-    with pytest.raises(SizingError, match="gpu_layers is an option of LlamaCpp"):
-        host_parts(setting(LLAMA_8B), CATALOG.host("vLLM"), gpu_layers=10)
-
-
 @pytest.mark.parametrize(
-    ("engine", "ranks", "layers_on_host", "expected"),
+    ("made", "expected"),
     [
-        pytest.param("vLLM", 4, 0, 6_000, id="vLLM: 2 + N"),
-        pytest.param("LlamaCpp", 1, 0, 1_500, id="llama.cpp on one GPU"),
-        pytest.param("LlamaCpp", 1, 12, 9_500, id="llama.cpp with layers on the host"),
-        pytest.param("LlamaCpp", 0, 32, 9_000, id="llama.cpp without GPU"),
+        pytest.param(setting(LLAMA_70B, tp=4), 6_000, id="vLLM: 2 + N"),
+        pytest.param(llama_cpp(), 1_500, id="llama.cpp on one GPU"),
+        pytest.param(llama_cpp(gpu_layers=21), 9_500, id="llama.cpp with layers on the host"),
+        pytest.param(llama_cpp(gpu_layers=0), 9_000, id="llama.cpp without GPU"),
     ],
 )
-def test_cpu_requests(engine: str, ranks: int, layers_on_host: int, expected: int) -> None:
-    host = CATALOG.host(engine)
-    assert cpu_millicores(host, ranks, layers_on_host=layers_on_host) == expected
+def test_cpu_requests(made: Setting, expected: int) -> None:
+    assert cpu_millicores(made, CATALOG.host(made.rules.engine)) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,7 @@ import pytest
 
 from llama_operator.errors import SizingError, UnsupportedSchemeError
 from llama_operator.sizing.estimate import estimate
-from llama_operator.sizing.gguf import (
-    gguf_gpu_bytes,
-    gguf_gpu_split_bytes,
-    gguf_host_bytes,
-    gguf_largest_tensors,
-)
+from llama_operator.sizing.gguf import gguf_bytes, gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import HeadsCache, ModelShape
 from llama_operator.sizing.offload import (
     GpuBytes,
@@ -17,7 +12,6 @@ from llama_operator.sizing.offload import (
     Offload,
     gpu_layers_that_fit,
     offload,
-    offload_alternative,
 )
 from llama_operator.units import MIB
 from unit.sizing.budget.settings import A100_80GB, H100, L4, LLAMA_8B, LLAMA_70B, setting
@@ -54,7 +48,7 @@ def test_all_layers_on_one_gpu() -> None:
         slots=33,
         # 16 * 122,716,160 + 16 * 138,936,320 + 430,956,544 is 4,403.49 MiB, as logs of llama.cpp
         # say; the cache is 1,024 MiB
-        gpus=(GpuBytes(4_617_396_224, 32 * CACHE, COMPUTE, CONTEXT),),
+        gpus=(GpuBytes(range(32), 4_617_396_224, 32 * CACHE, COMPUTE, CONTEXT),),
         host=HostBytes(TOKEN_EMBD, 0, INPUTS + OUTPUTS),
     )
     assert offload(llama_cpp()).layers_on_host == 0
@@ -63,12 +57,13 @@ def test_all_layers_on_one_gpu() -> None:
 def test_twenty_layers_and_the_output_on_the_gpu() -> None:
     # on the GPU layers 12 to 31, of which ten have more bits (12, 15, ... 27, 28, 29, 30, 31)
     # on the host layers 0 to 11, of which six have (0, 1, 2, 3, 6, 9)
-    found = offload(llama_cpp(), 21)
+    found = offload(llama_cpp(gpu_layers=21))
     assert found == Offload(
         gpu_layers=21,
         slots=33,
         gpus=(
             GpuBytes(
+                range(12, 32),
                 10 * PLAIN + 10 * MORE + OUTPUT,  # 3,047,481,344
                 20 * CACHE,
                 COMPUTE + DOWN_MORE,
@@ -90,57 +85,84 @@ def test_twenty_layers_and_the_output_on_the_gpu() -> None:
 
 
 def test_the_output_alone_on_the_gpu() -> None:
-    found = offload(llama_cpp(), 1)
-    assert found.gpus == (GpuBytes(OUTPUT, 0, COMPUTE + DOWN_MORE, CONTEXT),)
+    found = offload(llama_cpp(gpu_layers=1))
+    assert found.gpus == (GpuBytes(range(32, 32), OUTPUT, 0, COMPUTE + DOWN_MORE, CONTEXT),)
     assert found.host.weights_bytes == TOKEN_EMBD + 16 * PLAIN + 16 * MORE
     assert found.layers_on_host == 32
 
 
 def test_a_server_without_gpu_holds_the_file_once() -> None:
     # all tensors: 4,912,898,048 (the file has 4.92 GB)
-    found = offload(llama_cpp(), 0)
+    found = offload(llama_cpp(gpu_layers=0))
     assert found.gpus == ()
     assert found.host == HostBytes(4_912_898_048, 32 * CACHE, INPUTS + OUTPUTS + COMPUTE)
     assert found.layers_on_host == 32
     assert found.message == "all 32 layers on the CPU: 5.98 GiB of memory"
-    assert offload(replace(llama_cpp(), gpu=None, total_bytes=0)) == found
 
 
 def test_a_tied_matrix_is_in_both_memories_unless_there_is_no_gpu() -> None:
     # 3B: 128,256 * 3,072 / 256 * 210 = 323,205,120
     tied = llama_cpp(LLAMA_3B)
     assert offload(tied).host.weights_bytes == 323_205_120
-    assert offload(tied).gpus[0].weights_bytes == gguf_gpu_bytes(LLAMA_3B, "Q4_K_M")
-    without = offload(tied, 0).host.weights_bytes
-    assert without == gguf_gpu_bytes(LLAMA_3B, "Q4_K_M")
+    assert offload(tied).gpus[0].weights_bytes == gguf_bytes(LLAMA_3B, "Q4_K_M")
+    without = offload(llama_cpp(LLAMA_3B, gpu_layers=0)).host.weights_bytes
+    assert without == gguf_bytes(LLAMA_3B, "Q4_K_M")
 
 
-@pytest.mark.parametrize("gpu_layers", [0, 1, 7, 79, 80, 81, None])
-@pytest.mark.parametrize("shape", [LLAMA_8B, LLAMA_70B, LLAMA_3B], ids=["8B", "70B", "3B"])
-def test_weights_are_those_of_the_file(shape: ModelShape, gpu_layers: int | None) -> None:
-    found = offload(llama_cpp(shape), gpu_layers)
-    on_gpus = sum(gpu.weights_bytes for gpu in found.gpus)
-    assert on_gpus == gguf_gpu_bytes(shape, "Q4_K_M", gpu_layers=gpu_layers)
-    assert found.host.weights_bytes == gguf_host_bytes(shape, "Q4_K_M", gpu_layers=gpu_layers)
+@pytest.mark.parametrize(
+    ("gpu_layers", "on_gpu"),
+    [
+        pytest.param(0, 0, id="nothing is offloaded"),
+        pytest.param(1, 1, id="the output goes first"),
+        pytest.param(5, 5, id="then layers from the last"),
+        pytest.param(33, 33, id="everything"),
+        pytest.param(99, 33, id="more than there are"),
+        pytest.param(None, 33, id="all by default"),
+    ],
+)
+def test_layers_are_offloaded_from_the_back(gpu_layers: int | None, on_gpu: int) -> None:
+    parts = gguf_parts(LLAMA_8B, "Q4_K_M")
+    slots = (*parts.layers, parts.output)
+    found = offload(llama_cpp(gpu_layers=gpu_layers))
+    expected = sum(slots[len(slots) - on_gpu :])
+    assert sum(gpu.weights_bytes for gpu in found.gpus) == expected
+    assert found.host.weights_bytes + expected == gguf_bytes(LLAMA_8B, "Q4_K_M")
 
 
-@pytest.mark.parametrize("gpu_layers", [9, 60, 81])
-@pytest.mark.parametrize("gpus", [2, 3, 8])
-def test_several_gpus_share_the_layers_as_llama_cpp_does(gpus: int, gpu_layers: int) -> None:
-    found = offload(llama_cpp(LLAMA_70B, product=A100_80GB, gpus=gpus), gpu_layers)
-    weights = tuple(gpu.weights_bytes for gpu in found.gpus)
-    assert weights == gguf_gpu_split_bytes(LLAMA_70B, "Q4_K_M", (1,) * gpus, gpu_layers=gpu_layers)
+@pytest.mark.parametrize(
+    ("gpus", "gpu_layers", "layers"),
+    [
+        # slots at fraction x of the offloaded ones go to GPU floor(x * GPUs); the output is slot 80
+        # 81 slots over 2: those below 40.5; the second has 40 and the output
+        pytest.param(2, 81, [range(41), range(41, 80)], id="all over two"),
+        # 9 slots, 72 to 80, over 2: those below 4.5, then 3 and the output
+        pytest.param(2, 9, [range(72, 77), range(77, 80)], id="nine over two"),
+        # 60 slots, 21 to 80, over 3: twenty each, the last with the output
+        pytest.param(3, 60, [range(21, 41), range(41, 61), range(61, 80)], id="sixty over three"),
+    ],
+)
+def test_several_gpus_share_the_layers_as_llama_cpp_does(
+    gpus: int, gpu_layers: int, layers: list[range]
+) -> None:
+    # llama.cpp, src/llama-model.cpp: upper_bound of (layer - first) / slots in the splits
+    parts = gguf_parts(LLAMA_70B, "Q4_K_M")
+    found = offload(llama_cpp(LLAMA_70B, product=A100_80GB, gpus=gpus, gpu_layers=gpu_layers))
+    assert [gpu.layers for gpu in found.gpus] == layers
+    weights = [sum(parts.layers[index] for index in indices) for indices in layers]
+    weights[-1] += parts.output
+    assert [gpu.weights_bytes for gpu in found.gpus] == weights
 
 
 def test_only_a_full_offload_over_several_gpus_is_a_pipeline() -> None:
-    two = llama_cpp(LLAMA_70B, product=A100_80GB, gpus=2)
+    whole = llama_cpp(LLAMA_70B, product=A100_80GB, gpus=2)
+    less = replace(whole, gpu_layers=80)
     # 512 * (128,256 + 3 * 28,672 + 6 * 8,192) * 4 = 539,492,352 bytes; 4 copies
     # largest tensor: ffn_down 28,672 * 8,192 / 256 * 210 = 192,675,840
-    assert [gpu.compute_bytes for gpu in offload(two, 81).gpus] == [4 * 539_492_352] * 2
-    assert [gpu.compute_bytes for gpu in offload(two, 80).gpus] == [539_492_352 + 192_675_840] * 2
+    assert [gpu.compute_bytes for gpu in offload(whole).gpus] == [4 * 539_492_352] * 2
+    assert [gpu.compute_bytes for gpu in offload(less).gpus] == [539_492_352 + 192_675_840] * 2
     # 512 * (2 * 8,192 + 8,192) * 4 = 50,331,648, and (128,256 + 8,192) * 4 = 545,792
-    assert offload(two, 81).host.compute_bytes == 4 * 50_331_648 + 545_792
-    assert offload(two, 80).host.compute_bytes == 50_331_648 + 545_792 + 539_492_352
+    assert offload(whole).host.compute_bytes == 4 * 50_331_648 + 545_792
+    assert offload(less).host.compute_bytes == 50_331_648 + 545_792 + 539_492_352
 
 
 @pytest.mark.parametrize(
@@ -183,14 +205,12 @@ def test_all_layers_take_what_an_estimate_says(shape: ModelShape, product: str, 
     made = llama_cpp(shape, product=product, gpus=gpus)
     whole, found = estimate(made), offload(made)
     assert [
-        GpuBytes(
-            stage.weights_bytes,
-            stage.kv_cache_bytes or 0,
-            stage.activation_bytes,
-            stage.non_torch_bytes,
-        )
+        (stage.layers, stage.weights_bytes, stage.kv_cache_bytes, stage.activation_bytes)
         for stage in whole.stages
-    ] == list(found.gpus)
+    ] == [
+        (len(gpu.layers), gpu.weights_bytes, gpu.kv_cache_bytes, gpu.compute_bytes)
+        for gpu in found.gpus
+    ]
     assert whole.fits == (gpu_layers_that_fit(made).gpu_layers == found.slots)
 
 
@@ -213,7 +233,7 @@ def test_the_most_layers_that_fit(free_bytes: int, gpu_layers: int) -> None:
     made = llama_cpp(free_bytes=free_bytes)
     found = gpu_layers_that_fit(made)
     assert found.gpu_layers == gpu_layers
-    assert found == offload(made, gpu_layers)
+    assert found == offload(replace(made, gpu_layers=gpu_layers))
 
 
 def test_a_quantized_cache_leaves_room_for_more_layers() -> None:
@@ -225,7 +245,7 @@ def test_a_quantized_cache_leaves_room_for_more_layers() -> None:
 
 def test_windowed_layers_keep_their_window_alone() -> None:
     shape = model(*[layer(HeadsCache(8, 128, 1024)), layer(HeadsCache(8, 128))])
-    found = offload(llama_cpp(shape, "F16"), 2)
+    found = offload(llama_cpp(shape, "F16", gpu_layers=2))
     # 1,024 - 1 + 512 tokens in blocks of 256: 1,536; 8,192 tokens; 4,096 bytes each
     assert found.host.kv_cache_bytes == 1536 * 4096
     assert found.gpus[0].kv_cache_bytes == 8192 * 4096
@@ -238,29 +258,23 @@ def test_other_engines_do_not_offload(engine: str, scheme: str) -> None:
     made = setting(LLAMA_8B, scheme, engine=engine, version=None)
     with pytest.raises(SizingError, match="gpu_layers is an option of LlamaCpp with GGUF files"):
         offload(made)
-    assert offload_alternative(made, 10**12) is None
+    with pytest.raises(SizingError, match="gpu_layers is an option of LlamaCpp; the engine is"):
+        setting(LLAMA_8B, scheme, engine=engine, version=None, gpu_layers=10)
 
 
 def test_a_number_below_zero_is_refused() -> None:
     with pytest.raises(SizingError, match="gpu_layers is -1; allowed are 0 to 33"):
-        offload(llama_cpp(), -1)
+        offload(llama_cpp(gpu_layers=-1))
 
 
 def test_more_layers_than_there_are_mean_all() -> None:
-    assert offload(llama_cpp(), 99) == offload(llama_cpp(), 33) == offload(llama_cpp())
+    assert (
+        offload(llama_cpp(gpu_layers=99))
+        == offload(llama_cpp(gpu_layers=33))
+        == offload(llama_cpp())
+    )
 
 
 def test_an_unknown_file_type_has_no_largest_tensor() -> None:
     with pytest.raises(UnsupportedSchemeError, match="Q9_K"):
         gguf_largest_tensors(LLAMA_8B, "Q9_K")
-
-
-def test_a_partial_offload_is_proposed_only_where_it_helps() -> None:
-    small = llama_cpp(free_bytes=4_489_941_811)
-    found = offload_alternative(small, 2_703_234_048)
-    assert found is not None
-    assert found.gpu_layers == 21
-    assert offload_alternative(small, 2_703_234_047) is None
-    assert offload_alternative(llama_cpp(), 10**12) is None
-    assert offload_alternative(llama_cpp(free_bytes=10**9), 10**12) is None
-    assert offload_alternative(replace(small, gpu=None, total_bytes=0), 10**12) is None

@@ -34,13 +34,16 @@ def test_more_layers_on_a_gpu_never_need_more_of_the_host(
 ) -> None:
     made = llama_cpp(shape, file_type, max_model_len=context)
     host = CATALOG.host("LlamaCpp")
-    found = [offload(made, count) for count in range(shape.num_hidden_layers + 2)]
+    found = [
+        offload(replace(made, gpu_layers=count)) for count in range(shape.num_hidden_layers + 2)
+    ]
     for fewer, more in pairwise(found):
         assert more.host.weights_bytes <= fewer.host.weights_bytes
         assert more.host.total_bytes < fewer.host.total_bytes
         assert more.layers_on_host <= fewer.layers_on_host
     memory = [
-        host_parts(made, host, gpu_layers=count).memory_bytes for count in range(1, len(found))
+        host_parts(replace(made, gpu_layers=count), host).memory_bytes
+        for count in range(1, len(found))
     ]
     assert memory == sorted(memory, reverse=True)
 
@@ -56,7 +59,7 @@ def test_the_chosen_number_fits_and_one_more_does_not(
     assert all(gpu.total_bytes <= free_bytes for gpu in found.gpus)
     assert len(found.gpus) == (gpus if found.gpu_layers else 0)
     if found.gpu_layers < found.slots:
-        more = offload(made, found.gpu_layers + 1)
+        more = offload(replace(made, gpu_layers=found.gpu_layers + 1))
         assert max(gpu.total_bytes for gpu in more.gpus) > free_bytes
 
 
@@ -74,7 +77,7 @@ def test_every_byte_of_weights_and_cache_is_somewhere(
     shape: ModelShape, file_type: str, gpu_layers: int, gpus: int
 ) -> None:
     made = llama_cpp(shape, file_type, A100_80GB, gpus=gpus)
-    found, whole = offload(made, gpu_layers), offload(made)
+    found, whole = offload(replace(made, gpu_layers=gpu_layers)), offload(made)
     cache = found.host.kv_cache_bytes + sum(gpu.kv_cache_bytes for gpu in found.gpus)
     assert cache == sum(gpu.kv_cache_bytes for gpu in whole.gpus)
     if found.gpus:
