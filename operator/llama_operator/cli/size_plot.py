@@ -34,8 +34,8 @@ COLORS: Final = {
 """By a part's letter; people with any colour vision tell them apart (Okabe and Ito 2008)."""
 HATCHES: Final = {".": "///"}
 LABEL_SHARE: Final = 0.04
-"""Parts below this share of the axis have no figure inside."""
-LABEL_CELLS: Final = 22
+"""Parts below this share of the axis have no figure inside; a note below it takes as much."""
+LABEL_CELLS: Final = 24
 """Letters of a line below a bar."""
 DARK: Final = "WNGKRT"
 """Letters of parts that white figures are read on."""
@@ -98,7 +98,7 @@ def draw(path: Path, title: str, bars: Sequence[Bar]) -> None:
     except ImportError:
         raise InputError(NEEDED) from None
     with matplotlib.rc_context({"svg.hashsalt": "llama-operator", "hatch.linewidth": 0.4}):
-        width = 3.4 + 1.35 * len(bars)
+        width = 3.4 + 1.5 * len(bars)
         figure = Figure(figsize=(width, 5.2), dpi=150, layout="constrained")
         _draw(figure.add_subplot(), title, bars)
         metadata: dict[str, Any] = {"Date": None} if path.suffix.lower() == ".svg" else {}
@@ -129,11 +129,12 @@ def _draw(axes: Any, title: str, bars: Sequence[Bar]) -> None:  # noqa: ANN401 -
                 label=None if part.letter in named else name,
             )
             named.add(part.letter)
+            has_room = part.size_bytes >= 2 * LABEL_SHARE * top
             if part.size_bytes >= LABEL_SHARE * top:
                 axes.text(
                     position,
                     bottom + size / 2,
-                    f"{size:.1f}\n{note}".rstrip(),
+                    f"{size:.1f}" + (f"\n{note}" if note and has_room else ""),
                     ha="center",
                     va="center",
                     fontsize=8,
