@@ -2,12 +2,13 @@
 
 import argparse
 import sys
+from functools import partial
 from typing import Final
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_FITS
-from llama_operator.cli.size_options import add_options
+from llama_operator.cli.size_options import add_options, check_mode
 from llama_operator.errors import InputError
 
 _DESCRIPTION: Final = """Size a model on a GPU: weights, activations, graphs and KV cache.
@@ -37,29 +38,29 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=RawDescriptionRichHelpFormatter,
     )
     add_options(parser)
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=partial(run, parser))
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status.
 
     Raises:
         InputError: an argument is wrong; names it and what is allowed.
     """
+    check_mode(arguments, parser.get_default)
     if arguments.jsonl:
-        return _jsonl(arguments)
+        return _jsonl()
     # Imported below: whoever asks for help, or for another command, waits for none of these.
     from llama_operator.cli.catalog_option import load_catalog, tell
     from llama_operator.cli.size_question import read_subject
 
-    _check(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
     subject = read_subject(arguments, catalog)
     if arguments.train is not None:
         from llama_operator.cli.size_train import run_training
 
-        status = run_training(arguments, subject)
+        status = run_training(arguments, catalog, subject)
     elif arguments.sweep:
         from llama_operator.cli.size_sweep import run_sweep
 
@@ -71,26 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_BAD_INPUT if errors else status
 
 
-def _jsonl(arguments: argparse.Namespace) -> int:
+def _jsonl() -> int:
     from llama_operator.cli.size_jsonl import answer_lines
 
-    named = arguments.model or arguments.config or arguments.gpu or arguments.catalog
-    if named or arguments.sweep or arguments.train or arguments.plot:
-        msg = "--jsonl reads everything from standard input and goes with no other argument"
+    if sys.stdin is None:
+        msg = "--jsonl reads standard input, which is closed"
         raise InputError(msg)
     answer_lines(sys.stdin.buffer, sys.stdout)
     return EXIT_FITS
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    """Arguments that exclude each other.
-
-    Raises:
-        InputError: they are given together.
-    """
-    if arguments.sweep and arguments.train is not None:
-        msg = "--sweep and --train exclude each other"
-        raise InputError(msg)
-    if arguments.sweep and arguments.plot is not None:
-        msg = "--plot draws one setting; it does not go with --sweep"
-        raise InputError(msg)

@@ -1,6 +1,7 @@
 """One setting of `llama-operator size`: estimated, printed and drawn."""
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +21,14 @@ from llama_operator.cli.size_node import (
 from llama_operator.cli.size_question import Subject, read_serving
 from llama_operator.cli.size_view import print_answer, scheme_text
 from llama_operator.errors import InputError, SizingError, SpecError
+from llama_operator.sizing.engine_budget import Budgeting, share_bytes, taken_at_start_bytes
 from llama_operator.sizing.estimate import Estimate, estimate
 from llama_operator.sizing.host import DiskParts
 from llama_operator.sizing.margin import margin_text
 from llama_operator.sizing.nearest import Nearest, Serving, nearest
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.support import Reason
+from llama_operator.units import format_gib
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Answer:
     def engine_version(self) -> str:
         """Of the setting; empty where none is known."""
         return engine_version(self.serving, self.setting)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is asked but may not do, in words."""
+        return tuple(_warnings(self.setting))
 
     @property
     def margin(self) -> str:
@@ -108,6 +116,23 @@ def answer_of(arguments: argparse.Namespace, catalog: Catalog, subject: Subject)
     )
 
 
+def _warnings(setting: Setting) -> Iterator[str]:
+    taken = taken_at_start_bytes(setting.reserved_at_start_bytes, setting.tensor_parallel_size)
+    free = setting.total_bytes - taken
+    share = share_bytes(setting.total_bytes, setting.utilization)
+    if setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes and share > free:
+        yield (
+            f"{100 * setting.utilization:.4g} % of the GPU are {format_gib(share)}; only "
+            f"{format_gib(free)} are free when the engine starts, which it may refuse"
+        )
+    longest = setting.model.max_position_embeddings
+    if 0 < longest < setting.max_model_len:
+        yield (
+            f"the model was made for {longest:,} tokens; engines refuse a longer context unless "
+            "they are told otherwise"
+        )
+
+
 def _with_node(found: Estimate, node: Node | None) -> Estimate:
     """The verdict of GPUs and node together: a GPU's refusal counts first."""
     if node is None or node.fits is None or found.fits is False:
@@ -135,6 +160,7 @@ def as_object(answer: Answer) -> dict[str, Any]:
         **setting_object(answer.serving, answer.setting),
         **estimate_object(answer.estimate),
         **({"margin": answer.margin} if answer.margin else {}),
+        **({"warnings": list(answer.warnings)} if answer.warnings else {}),
         "disk": disk_object(answer.disk),
         **({"node": node_object(answer.node)} if answer.node else {}),
         "alternatives": [

@@ -7,9 +7,33 @@ from typing import Final
 
 from llama_operator.catalog.training_tables import LORA_TARGETS, METHODS
 from llama_operator.cli.catalog_option import add_catalog_option
+from llama_operator.errors import InputError
 
 AUTO: Final = "auto"
 """As many layers on GPUs as fit."""
+_ANY: Final = frozenset(
+    ["command", "func", "model", "size", "config", "hub", "revision", "catalog", "output"]
+) | {"no_color"}
+_GPU: Final = frozenset(["gpu", "gpu_memory_mib"])
+_SERVING: Final = frozenset(
+    ["format", "quantization", "tensor_parallel_size", "pipeline_parallel_size", "engine"]
+) | {
+    "engine_version", "max_model_len", "gpu_memory_utilization", "dtype", "kv_cache_dtype",
+    "max_num_seqs", "max_num_batched_tokens", "enforce_eager",
+}  # fmt: skip
+_NODE: Final = frozenset(
+    ["n_gpu_layers", "cache_ram", "kv_offloading_size", "no_mmap", "host_memory_gib"]
+)
+_TRAINING: Final = frozenset(
+    ["lora_rank", "lora_targets", "gpus", "zero3", "batch_size", "sequence_length", "optimizer"]
+) | {"checkpointing"}
+_TAKEN: Final = {
+    "jsonl": frozenset(["command", "func"]),
+    "train": _ANY | _GPU | _TRAINING | {"plot"},
+    "sweep": _ANY | _GPU | _SERVING,
+    "": _ANY | _GPU | _SERVING | _NODE | {"plot"},
+}
+"""Arguments that each mode takes, by the option that chooses it; empty for one setting."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +43,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_node(parser.add_argument_group("node"))
     _add_output(parser.add_argument_group("output"))
     _add_training(parser.add_argument_group("fine-tuning"))
+
+
+def check_mode(arguments: argparse.Namespace, default_of: Callable[[str], object]) -> None:
+    """Check that no argument is given that would do nothing.
+
+    Args:
+        arguments: of the command.
+        default_of: tells the default of an argument.
+
+    Raises:
+        InputError: one is; names it.
+    """
+    mode = next((name for name in _TAKEN if name and getattr(arguments, name)), "")
+    for name, value in vars(arguments).items():
+        if value == default_of(name) or name == mode or name in _TAKEN[mode]:
+            continue
+        if mode == "jsonl":
+            msg = "--jsonl reads everything from standard input and goes with no other argument"
+        elif mode:
+            msg = f"{_flag(name)} does not go with --{mode}"
+        else:
+            msg = f"{_flag(name)} goes with --train alone"
+        raise InputError(msg)
+    if arguments.revision is not None and "/" not in (arguments.model or ""):
+        msg = "--revision is of a repository, which MODEL does not name"
+        raise InputError(msg)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -258,7 +258,8 @@ def read_gpu(product: str, memory_mib: int | None, catalog: Catalog) -> Card:
     A MIG slice has its own memory and the compute capability of its parent.
 
     Raises:
-        InputError: the catalog does not know it and no memory is given.
+        InputError: the catalog does not know it and no memory is given, or less than its driver
+            keeps.
     """
     found = catalog.labelled_gpu(product, memory_mib)
     if found is None:
@@ -267,14 +268,17 @@ def read_gpu(product: str, memory_mib: int | None, catalog: Catalog) -> Card:
             "give its label nvidia.com/gpu.memory by --gpu-memory-mib"
         )
         raise InputError(msg)
+    if found.total_bytes <= 0:
+        msg = f"--gpu-memory-mib {memory_mib} is less than the driver of {product} keeps for itself"
+        raise InputError(msg)
     return Card(found.gpu, product, found.total_bytes)
 
 
-def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Serving:
-    """How the model is to be served.
+def named_card(arguments: argparse.Namespace, catalog: Catalog) -> Card | None:
+    """The GPU of the arguments; None where none is named, or several are to be swept.
 
     Raises:
-        InputError: an argument names what does not exist; names what does.
+        InputError: it is not known, or several are named.
     """
     products = arguments.gpu or []
     if len(products) > 1 and not arguments.sweep:
@@ -283,13 +287,35 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
     if arguments.gpu_memory_mib is not None and not products:
         msg = "--gpu-memory-mib is of a GPU; name it by --gpu"
         raise InputError(msg)
+    if len(products) != 1:
+        return None
+    return read_gpu(products[0], arguments.gpu_memory_mib, catalog)
+
+
+def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> Serving:
+    """How the model is to be served.
+
+    Raises:
+        InputError: an argument names what does not exist; names what does.
+    """
+    card = named_card(arguments, catalog)
     if arguments.kv_cache_dtype not in KV_CACHE_DTYPES:
         allowed = ", ".join(KV_CACHE_DTYPES)
         msg = f"--kv-cache-dtype {arguments.kv_cache_dtype!r} is none of {allowed}"
         raise InputError(msg)
-    engine = arguments.engine or ENGINE_OF_FAMILY.get(subject.scheme.family, "vllm")
+    tokens, seqs = arguments.max_num_batched_tokens, arguments.max_num_seqs
+    if tokens is not None and seqs is not None and tokens < seqs:
+        msg = f"--max-num-batched-tokens {tokens} is below --max-num-seqs {seqs}: a token for each"
+        raise InputError(msg)
+    engine = arguments.engine
+    if engine is None:
+        engine = ENGINE_OF_FAMILY.get(subject.scheme.family, "vllm")
+    version = arguments.engine_version
+    if version is not None and not version[:1].isdecimal():
+        msg = f"--engine-version {version!r} does not begin with a number, as 0.19.0 does"
+        raise InputError(msg)
     try:
-        engine_rules(engine, arguments.engine_version)
+        engine_rules(engine, version)
     except SizingError as error:
         msg = f"--engine: {error}"
         raise InputError(msg) from None
@@ -308,8 +334,8 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
         dtype=arguments.dtype,
         kv_cache_dtype=arguments.kv_cache_dtype,
     )
-    if len(products) == 1:
-        serving = on_card(serving, read_gpu(products[0], arguments.gpu_memory_mib, catalog))
+    if card is not None:
+        serving = on_card(serving, card)
     return _with_gpu_layers(serving, arguments.n_gpu_layers)
 
 

@@ -42,6 +42,9 @@ PRODUCTS: Final = (
 COUNTS: Final = (1, 2, 4, 8)
 QUANTIZATIONS: Final = ("none", "fp8-dynamic", "awq-int4-g128")
 """Taken where neither the catalog nor the user names any."""
+GPUS: Final = "GPUs"
+GAP_CELLS: Final = 2
+"""Blanks between columns."""
 COLUMN_CELLS: Final = 11
 """Headings above this width take two lines."""
 
@@ -88,8 +91,10 @@ def swept_schemes(arguments: argparse.Namespace, subject: Subject) -> tuple[Sche
         InputError: a name is not known.
     """
     try:
-        if arguments.quantization:
+        if arguments.quantization and arguments.format is None:
             return tuple(dict.fromkeys(map(scheme_for, arguments.quantization)))
+        if arguments.format is not None:
+            return (subject.scheme,)
         published = [subject.scheme, *(scheme for _, scheme in subject.others)]
         own = ENGINE_OF_FAMILY.get(subject.scheme.family)
         loadable = [scheme for scheme in published if ENGINE_OF_FAMILY.get(scheme.family) == own]
@@ -152,20 +157,48 @@ def _print_table(
         f"[bold]{escape(subject.title)}[/bold], {engine}: "
         "longest context in tokens, or what is missing"
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("GPU", no_wrap=True)
-    table.add_column("GPUs", justify="right", no_wrap=True)
-    for scheme in schemes:
+    rows = [found[start : start + len(schemes)] for start in range(0, len(found), len(schemes))]
+    start = 0
+    for count in _columns(console.width, schemes, found):
+        if start:
+            console.print()
+        console.print(_table(rows, schemes, slice(start, start + count)))
+        start += count
+
+
+def _columns(width: int, schemes: Sequence[Scheme], found: Sequence[Cell]) -> Iterator[int]:
+    """How many quantizations each table has, so that no figure is cut: at least one."""
+    room = width - max(len(cell.product) for cell in found) - len(GPUS) - 2 * GAP_CELLS
+    taken = count = 0
+    for number, scheme in enumerate(schemes):
+        column = found[number :: len(schemes)]
+        lines = [*_heading(scheme.name).split("\n"), *map(_cell_text, column)]
+        needed = GAP_CELLS + max(map(len, lines))
+        if count and taken + needed > room:
+            yield count
+            taken = count = 0
+        taken, count = taken + needed, count + 1
+    yield count
+
+
+def _table(rows: Sequence[Sequence[Cell]], schemes: Sequence[Scheme], part: slice) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, GAP_CELLS, 0, 0))
+    table.add_column("GPU", overflow="fold")
+    table.add_column(GPUS, justify="right", no_wrap=True)
+    for scheme in schemes[part]:
         table.add_column(_heading(scheme.name), justify="right", no_wrap=True)
-    for start in range(0, len(found), len(schemes)):
-        row = found[start : start + len(schemes)]
-        first = start == 0 or found[start - 1].product != row[0].product
+    before = ""
+    for row in rows:
+        product = row[0].product
         table.add_row(
-            row[0].product if first else "",
-            str(row[0].count),
-            *(f"{cell.max_model_len:,}" if cell.max_model_len else cell.reason for cell in row),
+            product if product != before else "", str(row[0].count), *map(_cell_text, row[part])
         )
-    console.print(table)
+        before = product
+    return table
+
+
+def _cell_text(cell: Cell) -> str:
+    return f"{cell.max_model_len:,}" if cell.max_model_len else cell.reason
 
 
 def _heading(name: str) -> str:

@@ -9,16 +9,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.training_tables import (
     METHODS,
     Optimizer,
     read_optimizers,
     read_published_training,
 )
-from llama_operator.cli.exit_status import EXIT_FITS
+from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.memory_bar import BAR_CELLS, Part, memory_bar, memory_lines
-from llama_operator.cli.size_question import Subject
+from llama_operator.cli.size_question import Card, Subject, named_card
 from llama_operator.cli.size_view import scheme_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.errors import InputError, SizingError
@@ -53,13 +54,14 @@ class Compared:
         return 100 * (self.computed_bytes - self.published_bytes) / self.published_bytes
 
 
-def run_training(arguments: argparse.Namespace, subject: Subject) -> int:
-    """Compute and print; the exit status is 0, for no GPU is asked about.
+def run_training(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -> int:
+    """Compute and print; the exit status is 3 where a GPU is named that does not hold it.
 
     Raises:
         InputError: an argument is wrong.
     """
     setting = training_setting(arguments, arguments.train)
+    card = named_card(arguments, catalog)
     try:
         memory = training_memory(subject.shape, setting)
         compared = compare(arguments, subject.shape)
@@ -69,13 +71,32 @@ def run_training(arguments: argparse.Namespace, subject: Subject) -> int:
         from llama_operator.cli.size_plot import Bar, draw
 
         title = f"{subject.title}, fine-tuning: {arguments.train}"
-        draw(arguments.plot, title, [Bar("one GPU", training_parts(memory), 0)])
+        size = card.total_bytes if card else 0
+        draw(arguments.plot, title, [Bar("one GPU", training_parts(memory), size)])
     if arguments.output == "json":
-        print_json(as_object(arguments.train, subject, setting, memory, compared))
+        print_json(
+            {
+                **as_object(arguments.train, subject, setting, memory, compared),
+                **(gpu_object(card, memory) if card else {}),
+            }
+        )
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)
-        _print(console, arguments.train, subject, setting, memory, compared)
-    return EXIT_FITS
+        _print(console, arguments.train, subject, setting, memory, compared, card)
+    return EXIT_DOES_NOT_FIT if card and not fits(card, memory) else EXIT_FITS
+
+
+def fits(card: Card, memory: TrainingMemory) -> bool:
+    """Whether a GPU holds it beside what an idle one already holds."""
+    return memory.total_bytes <= card.total_bytes - card.gpu.reserved_at_start_bytes
+
+
+def gpu_object(card: Card, memory: TrainingMemory) -> dict[str, Any]:
+    """A GPU and the verdict as JSON."""
+    return {
+        "gpu": {"product": card.product, "total_bytes": card.total_bytes},
+        "fits": fits(card, memory),
+    }
 
 
 def training_setting(arguments: argparse.Namespace, method: str) -> TrainingSetting:
@@ -185,8 +206,14 @@ def _print(
     setting: TrainingSetting,
     memory: TrainingMemory,
     compared: Sequence[Compared],
+    card: Card | None,
 ) -> None:
-    console.print(f"[bold]{escape(subject.title)}[/bold]  fine-tuning: {method}")
+    verdict = ""
+    if card:
+        held = fits(card, memory)
+        style, word = ("green", "fits") if held else ("red", "does not fit")
+        verdict = f"  [bold {style}]{word}[/]  {escape(card.product)}"
+    console.print(f"[bold]{escape(subject.title)}[/bold]  fine-tuning: {method}{verdict}")
     parameters = subject.shape.parameters()
     share = 100 * memory.trained_parameters / parameters
     model = f"{parameters:,} parameters, {scheme_text(setting.scheme)}"
@@ -205,6 +232,13 @@ def _print(
     console.print(memory_bar(parts, min(BAR_CELLS, console.width - 4)))
     for line in memory_lines(parts):
         console.print(line)
+    if card:
+        there = card.total_bytes - card.gpu.reserved_at_start_bytes
+        print_wrapped(
+            console,
+            f"{card.product} has {format_gib(card.total_bytes)}, of which {format_gib(there)} are "
+            "free when nothing runs",
+        )
     print_wrapped(console, NOT_COUNTED)
     if compared:
         _print_compared(console, compared)

@@ -142,6 +142,8 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
             yield "layers", answer.node.division
     if answer.margin:
         yield "margin", answer.margin
+    for warning in answer.warnings:
+        yield "warning", warning
 
 
 def _gpus(setting: Setting) -> str:

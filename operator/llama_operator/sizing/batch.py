@@ -136,7 +136,7 @@ def _setting(row: Mapping[str, Any]) -> Setting:
         return complete_setting(
             model,
             scheme,
-            engine=_text(row, "engine") or "vllm",
+            engine=_engine(row),
             engine_version=_text(row, "engine_version"),
             gpu=gpu,
             product=product,
@@ -192,7 +192,13 @@ def _gpu(row: Mapping[str, Any]) -> tuple[Gpu | None, str, int]:
         return None, "", 0
     if not isinstance(gpu, Mapping):
         raise _Refused(INVALID_INPUT, "gpu must be an object with product and memory_mib, or null")
-    return _visible(_text(gpu, "product") or "", _whole(gpu, "memory_mib") or 0)
+    memory_mib = _whole(gpu, "memory_mib")
+    found = _visible(_text(gpu, "product") or "", memory_mib or 0)
+    if found[0] is not None and found[2] <= 0:
+        raise _Refused(
+            INVALID_INPUT, f"gpu.memory_mib is {memory_mib}, less than the driver keeps for itself"
+        )
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -204,6 +210,11 @@ def _visible(product: str, memory_mib: int) -> tuple[Gpu | None, str, int]:
     """
     found = Catalog.load().labelled_gpu(product, memory_mib or None)
     return (found.gpu, product, found.total_bytes) if found else (None, product, 0)
+
+
+def _engine(row: Mapping[str, Any]) -> str:
+    name = _text(row, "engine")
+    return "vllm" if name is None else name
 
 
 def _text(row: Mapping[str, Any], key: str) -> str | None:

@@ -51,6 +51,10 @@ _ELEMENT_SIZES: Final[Mapping[str, ElementSize]] = {
     "q4_0": ElementSize(18, 32),
 }
 KV_CACHE_DTYPES: Final = ("auto", *_ELEMENT_SIZES)
+BLOCK_DTYPES: Final = frozenset(["q8_0", "q4_0"])
+"""Of llama.cpp alone: blocks of 32 elements with a scale."""
+FP8: Final = "fp8"
+"""Of the others."""
 
 
 def element_size(kv_cache_dtype: str, dtype_bytes: int) -> ElementSize:

@@ -20,6 +20,7 @@ from llama_operator.sizing.estimate import Estimate, estimate, largest_context
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.units import MIB
 
 NEAREST_LIMIT: Final = 5
 USEFUL_CONTEXT_TOKENS: Final = 1024
@@ -298,11 +299,17 @@ def _lighter(serving: Serving, schemes: tuple[tuple[Changes, Scheme], ...]) -> I
 
 
 def _larger_gpus(serving: Serving, setting: Setting, gpus: tuple[Gpu, ...]) -> Iterator[Proposal]:
-    """GPUs of the same vendor with more memory, the smallest first."""
+    """GPUs of the same vendor with more memory, the smallest first.
+
+    Where the memory of today's is that of a label, that of the other is named as well.
+    """
     vendor = setting.gpu.vendor if setting.gpu else ""
+    by_label = all(setting.gpu != gpu or setting.total_bytes != gpu.total_bytes for gpu in gpus)
     for gpu in sorted(gpus, key=lambda gpu: (gpu.total_bytes, gpu.product)):
         if gpu.vendor == vendor and gpu.total_bytes > setting.total_bytes:
-            changes = (("--gpu", gpu.product),)
+            changes: Changes = (("--gpu", gpu.product),)
+            if by_label:
+                changes += (("--gpu-memory-mib", str(gpu.label_bytes // MIB)),)
             yield _with(serving, changes, gpu=gpu, product="", total_bytes=None)
 
 

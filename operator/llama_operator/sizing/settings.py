@@ -6,6 +6,7 @@ from typing import Final
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
+from llama_operator.sizing.cache import BLOCK_DTYPES, FP8
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -139,7 +140,7 @@ def complete_setting(
         utilization: share of a GPU; None for the engine version's default.
         max_model_len: context; None for the longest that the model was made for.
         max_num_batched_tokens: tokens of one step.
-        max_num_seqs: sequences of one step.
+        max_num_seqs: sequences of one step; None for the default, at most one for each token.
         enforce_eager: whether CUDA graphs are off; None for no.
         dtype: compute dtype; None for the first of bf16 and fp16 that the GPU computes in.
         kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
@@ -147,16 +148,23 @@ def complete_setting(
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
 
     Raises:
-        SizingError: there is no such engine, or it does not divide layers between GPU and host.
+        SizingError: there is no such engine, it does not divide layers between GPU and host, or it
+            has no such KV-cache dtype.
     """
     rules = engine_rules(engine, engine_version)
     if gpu_layers is not None and rules.budgeting is not Budgeting.ALLOCATED:
         msg = f"gpu_layers is an option of LlamaCpp; the engine is {rules.engine}"
         raise SizingError(msg)
+    allocated = rules.budgeting is Budgeting.ALLOCATED
+    if kv_cache_dtype in ({FP8} if allocated else BLOCK_DTYPES):
+        of = "no dtype of LlamaCpp" if allocated else "a dtype of LlamaCpp alone"
+        msg = f"kv_cache_dtype {kv_cache_dtype} is {of}; the engine is {rules.engine}"
+        raise SizingError(msg)
     total = (gpu.total_bytes if gpu else 0) if total_bytes is None else total_bytes
     name = product or (gpu.product if gpu else "")
     context = max_model_len or model.max_position_embeddings or UNKNOWN_CONTEXT
     batch = default_batch(rules, total, name, context)
+    tokens = max_num_batched_tokens or batch.max_num_batched_tokens
     if utilization is None and total > 0:
         utilization = default_utilization(
             rules,
@@ -165,7 +173,7 @@ def complete_setting(
             pipeline_parallel_size=pipeline_parallel_size,
         )
     computed = dtype or _dtype(gpu)
-    if rules.budgeting is Budgeting.ALLOCATED and scheme.family == UNQUANTIZED:
+    if allocated and scheme.family == UNQUANTIZED:
         scheme = scheme_for(_SIXTEEN_BIT_FILES[computed])
     return Setting(
         model=model,
@@ -178,8 +186,8 @@ def complete_setting(
         pipeline_parallel_size=pipeline_parallel_size,
         utilization=utilization or 0.0,
         max_model_len=context,
-        max_num_batched_tokens=max_num_batched_tokens or batch.max_num_batched_tokens,
-        max_num_seqs=max_num_seqs or batch.max_num_seqs,
+        max_num_batched_tokens=tokens,
+        max_num_seqs=max_num_seqs or min(batch.max_num_seqs, tokens),
         enforce_eager=bool(enforce_eager),
         dtype=computed,
         kv_cache_dtype=kv_cache_dtype,

@@ -234,6 +234,51 @@ def test_a_gpu_that_the_catalog_does_not_know(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        # 0.95 * 22.06 GiB; 22.06 - 2.28 are free
+        pytest.param(
+            "--gpu NVIDIA-A10G --gpu-memory-utilization 0.95 --max-model-len 2048",
+            "95 % of the GPU are 20.96 GiB; only 19.78 GiB are free when the engine starts",
+            id="a share that is not free",
+        ),
+        pytest.param(
+            "--gpu NVIDIA-H200 --max-model-len 200000",
+            "the model was made for 131,072 tokens; engines refuse a longer context",
+            id="a context beyond the model's",
+        ),
+        pytest.param("--gpu NVIDIA-A10G --max-model-len 2048", "", id="nothing is wrong"),
+    ],
+)
+def test_what_may_not_do_is_told(
+    words: str, warning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = size(f"llama-3.1-instruct 8b {words}", capsys)
+    assert found["fits"] is True
+    told = found.get("warnings", [])
+    assert len(told) == bool(warning)
+    assert all(text.startswith(warning) for text in told)
+    main(["size", "llama-3.1-instruct", "8b", *words.split()])
+    assert ("  warning " in capsys.readouterr().out) is bool(warning)
+
+
+def test_a_larger_gpu_is_named_with_its_memory_where_a_label_was(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (
+        "llama-3.1-instruct 70b --format gptq --gpu NVIDIA-A100-SXM4-40GB-MIG-3g.20gb "
+        "--gpu-memory-mib 19968 --engine-version 0.19.0"
+    )
+    (larger,) = [
+        item["options"]
+        for item in size(words, capsys, 3)["alternatives"]
+        if "--gpu" in item["options"] and "--max-model-len" not in item["options"]
+    ]
+    assert set(larger) == {"--gpu", "--gpu-memory-mib"}
+    assert size(with_options(words, larger), capsys)["fits"] is True
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         pytest.param("", "MODEL or --config is needed", id="nothing"),
@@ -269,7 +314,54 @@ def test_a_gpu_that_the_catalog_does_not_know(capsys: pytest.CaptureFixture[str]
         pytest.param("owner/name 8b", "a repository has no sizes", id="a repository's size"),
         pytest.param("--config nowhere.json", "cannot be read", id="no such file"),
         pytest.param(
-            "llama-3.1-instruct 8b --sweep --train full", "exclude each other", id="two kinds"
+            "llama-3.1-instruct 8b --sweep --train full",
+            "--sweep does not go with --train",
+            id="two kinds",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --gpus 4",
+            "--gpus goes with --train alone",
+            id="GPUs of training",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --train lora -tp 2",
+            "--tensor-parallel-size does not go with --train",
+            id="ranks of serving",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --sweep -ngl 3",
+            "--n-gpu-layers does not go with --sweep",
+            id="layers of a sweep",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --revision main",
+            "--revision is of a repository",
+            id="a revision of the catalog",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --engine-version new",
+            "--engine-version 'new' does not begin with a number",
+            id="a version without number",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --gpu NVIDIA-L4 --gpu-memory-mib 100",
+            "--gpu-memory-mib 100 is less than the driver of NVIDIA-L4 keeps",
+            id="a GPU smaller than its driver",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --gpu NVIDIA-L4 --kv-cache-dtype q8_0",
+            "kv_cache_dtype q8_0 is a dtype of LlamaCpp alone; the engine is vLLM",
+            id="a KV dtype of another engine",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --quantization Q4_K_M --kv-cache-dtype fp8",
+            "kv_cache_dtype fp8 is no dtype of LlamaCpp; the engine is LlamaCpp",
+            id="a KV dtype that llama.cpp has not",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --max-num-batched-tokens 16 --max-num-seqs 256",
+            "--max-num-batched-tokens 16 is below --max-num-seqs 256",
+            id="fewer tokens than sequences",
         ),
         pytest.param("llama-3.1-instruct 8b --plot a.gif", ".svg or .png", id="another picture"),
     ],

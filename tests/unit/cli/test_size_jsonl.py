@@ -176,7 +176,14 @@ def test_a_mistake_of_the_program_is_one_row_s(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "words",
-    [["llama-3.1-instruct", "8b"], ["--sweep"], ["--gpu", "NVIDIA-L4"], ["--train", "lora"]],
+    [
+        ["llama-3.1-instruct", "8b"],
+        ["--sweep"],
+        ["--gpu", "NVIDIA-L4"],
+        ["--train", "lora"],
+        ["-tp", "2"],
+        ["-o", "json"],
+    ],
     ids=" ".join,
 )
 def test_it_goes_with_no_other_argument(

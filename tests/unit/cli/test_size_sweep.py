@@ -103,3 +103,33 @@ def test_the_table(
     assert lines[2].split()[:3] == ["NVIDIA-H100-80GB-HBM3", "1", "weights"]
     assert len(lines) == 2 + 2 * 4
     assert max(map(len, lines)) <= int(columns)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_no_figure_is_cut_and_every_row_keeps_its_name(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = (
+        "llama-3.1-instruct 70b --sweep --gpu NVIDIA-L40S "
+        "--gpu NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"
+    )
+    assert main(["size", *words.split(), "-o", "json"]) == 0
+    cells = json.loads(capsys.readouterr().out)
+    assert main(["size", *words.split()]) == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= width
+    assert "\u2026" not in printed
+    figures = [text for text in printed.split() if text.replace(",", "").isdecimal()]
+    shown = sorted(figure for figure in figures if "," in figure)
+    assert shown == sorted(f"{cell['max_model_len']:,}" for cell in cells if cell["max_model_len"])
+    tables = printed.count("GPUs")
+    assert [figures.count(count) for count in "1248"] == [2 * tables] * 4
+
+
+def test_a_format_bounds_the_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "llama-3.1-instruct 70b --sweep --format awq --gpu NVIDIA-L40S"
+    assert main(["size", *words.split(), "-o", "json"]) == 0
+    assert {cell["quantization"] for cell in json.loads(capsys.readouterr().out)} == {
+        "awq-int4-g128"
+    }

@@ -124,3 +124,24 @@ def test_the_table(
     expected = ["weights", *adapters, "gradients", "optimizer", "activations", *unpacked]
     assert names[:-1] == expected
     assert max(map(len, lines)) <= int(columns)
+
+
+@pytest.mark.parametrize(
+    ("product", "status"),
+    [
+        # 17,136,885,760 bytes: 15.96 GiB
+        pytest.param("NVIDIA-L4", 0, id="22.03 GiB"),
+        pytest.param("Tesla-T4", 3, id="14.58 GiB"),
+    ],
+)
+def test_a_gpu_that_is_named_has_a_verdict(
+    product: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"llama-3.1-instruct 8b --train lora --sequence-length 512 --gpu {product}"
+    assert main(["size", *words.split(), "-o", "json"]) == status
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"] is (status == 0)
+    assert found["gpu"]["product"] == product
+    assert main(["size", *words.split()]) == status
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.endswith(("fits  " if status == 0 else "does not fit  ") + product)

@@ -137,6 +137,13 @@ def test_visible_memory_is_that_of_the_label(gpu: dict[str, Any], total_gib: flo
         pytest.param({"tensor_parallel_size": "2"}, "invalid-input", id="a text for a number"),
         pytest.param({"gpu_memory_utilization": 1.5}, "invalid-input", id="more than all"),
         pytest.param({"kv_cache_dtype": "int3"}, "invalid-input", id="unknown KV dtype"),
+        pytest.param({"kv_cache_dtype": "q8_0"}, "invalid-input", id="a KV dtype of llama.cpp"),
+        pytest.param({"engine": ""}, "invalid-input", id="an empty engine"),
+        pytest.param(
+            {"gpu": {"product": "NVIDIA-L4", "memory_mib": 100}},
+            "invalid-input",
+            id="less than the driver keeps",
+        ),
         pytest.param({"dtype": "int8"}, "invalid-input", id="unknown dtype"),
         pytest.param({"max_model_len": 2.5}, "invalid-input", id="half a token"),
         pytest.param({"gpu": "H100"}, "invalid-input", id="a text for a GPU"),
