@@ -85,35 +85,41 @@ def decide(
 def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
     failed: list[Trial] = []
     for choice in options:
-        fitting: list[Trial] = []
-        for trial in _trials(spec, choice, survey):
-            (failed if trial.verdict else fitting).append(trial)
-        if fitting:
-            return _best(spec, fitting, survey)
+        found = _first(spec, choice, survey)
+        if isinstance(found, Fit):
+            return found
+        failed += found.trials
     return Misfit(tuple(failed))
 
 
-def _trials(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Iterable[Trial]:
-    """Trials of a choice; of each pool no more GPUs than the fewest that fit."""
+def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | Misfit:
+    """The first trial by rank that is free on its own product; without one the best that fits.
+
+    Of each pool no more GPUs are tried than the fewest that fit, and none that rank below a trial
+    that is free. Trials of a misfit are in the order of the candidates.
+    """
+    wanted = _wanted_replicas(spec)
+    found = list(candidates(spec, choice, survey.pools))
+    failed: dict[int, Trial] = {}
+    fitting: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
-    for candidate in candidates(spec, choice, survey.pools):
+    for position in sorted(range(len(found)), key=lambda position: _rank(found[position])):
+        candidate = found[position]
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
         if key in done:
             continue
         trial = attempt(spec, choice, candidate)
-        if trial.verdict is None:
-            done.add(key)
-        yield trial
-
-
-def _best(spec: LlamaDeploymentSpec, fitting: Iterable[Trial], survey: Survey) -> Fit:
-    """The first that is free on its own product, else on all accepted ones, else the first."""
-    ranked = sorted(fitting, key=_rank)
-    for trial in ranked:
-        if _own_free_replicas(trial) >= _wanted_replicas(spec):
+        if trial.verdict is not None:
+            failed[position] = trial
+            continue
+        if _own_free_replicas(trial) >= wanted:
             return _fit(spec, trial, survey)
-    first = _fit(spec, ranked[0], survey)
-    others = (_fit(spec, trial, survey) for trial in ranked[1:])
+        done.add(key)
+        fitting.append(trial)
+    if not fitting:
+        return Misfit(tuple(failed[position] for position in sorted(failed)))
+    first = _fit(spec, fitting[0], survey)
+    others = (_fit(spec, trial, survey) for trial in fitting[1:])
     return next((fit for fit in chain((first,), others) if fit.fits_now), first)
 
 
@@ -129,8 +135,7 @@ def _own_free_replicas(trial: Trial) -> int:
     return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
 
-def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
-    candidate = trial.candidate
+def _rank(candidate: Candidate) -> tuple[int, int, int, str, str]:
     return (
         candidate.preference,
         candidate.tensor_parallel_size,

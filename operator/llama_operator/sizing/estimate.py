@@ -1,7 +1,6 @@
 """Where every byte of one setting goes, and whether the engine would start with it."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from llama_operator.sizing.cache import StageCache, element_size, stage_cache
 from llama_operator.sizing.checkpoints import checkpoint_bytes
@@ -12,17 +11,12 @@ from llama_operator.sizing.engine_budget import (
     share_bytes,
 )
 from llama_operator.sizing.offload import GpuBytes, offload, offloads
-from llama_operator.sizing.outside import cuda_graph_bytes, non_torch_bytes
-from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
-from llama_operator.sizing.rank_weights import rank_weights_bytes
+from llama_operator.sizing.peak import image_bound_bytes
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.stages import stage_range
 from llama_operator.sizing.support import Reason, obstacle
+from llama_operator.sizing.taken import taken_by_stage
 from llama_operator.units import ceil_to, format_gib
-
-VLLM: Final = "vLLM"
-FUSED_EXPERTS: Final = "mxfp4"
-"""Family of schemes whose experts compute in the stored format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,21 +183,6 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
     )
 
 
-def weights_bytes(setting: Setting, stage: int) -> int:
-    """Weights on one rank of a stage, as the engine logs them; llama.cpp's are GPU buffers."""
-    if offloads(setting):
-        return offload(setting).gpus[stage].weights_bytes
-    return rank_weights_bytes(
-        setting.model,
-        setting.scheme,
-        tensor_parallel_size=setting.tensor_parallel_size,
-        pipeline_parallel_size=setting.pipeline_parallel_size,
-        stage=stage,
-        dtype_bytes=setting.dtype_bytes,
-        vllm_version=setting.rules.version if setting.rules.engine == VLLM else None,
-    )
-
-
 def _stage_layers(setting: Setting) -> tuple[range, ...]:
     """Decoder layers of each stage; llama.cpp's are those of each GPU."""
     if offloads(setting):
@@ -241,7 +220,8 @@ def _stages(
         return tuple(
             _gpu(setting, gpu, cache, budget) for gpu, cache in zip(gpus, caches, strict=True)
         )
-    return tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+    parts = zip(_stage_layers(setting), caches, taken_by_stage(setting), strict=True)
+    return tuple(_stage(setting, *part, budget) for part in parts)
 
 
 def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
@@ -263,33 +243,9 @@ def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None)
     )
 
 
-def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) -> StageEstimate:
-    model, layers = setting.model, _stage_layers(setting)[stage]
-    size, stages = setting.tensor_parallel_size, setting.pipeline_parallel_size
-    taken = Taken(
-        weights=weights_bytes(setting, stage),
-        activation=activation_bytes(
-            model,
-            Step(
-                tokens=setting.max_num_batched_tokens,
-                seqs=setting.max_num_seqs,
-                tensor_parallel_size=size,
-                dtype_bytes=setting.dtype_bytes,
-                fused_experts=setting.scheme.family == FUSED_EXPERTS,
-            ),
-            setting.rules.memory,
-            first_layer=layers.start,
-            layers=len(layers),
-            last_stage=stage == stages - 1,
-        ),
-        non_torch=non_torch_bytes(
-            setting.rules.memory,
-            tensor_parallel_size=size,
-            pipeline_parallel_size=stages,
-            nvlink=setting.nvlink,
-        ),
-        cuda_graphs=_graphs(setting, len(layers)),
-    )
+def _stage(
+    setting: Setting, layers: range, cache: StageCache, taken: Taken, budget: int | None
+) -> StageEstimate:
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
     context, batch = setting.max_model_len, setting.max_num_batched_tokens
     return StageEstimate(
@@ -302,18 +258,6 @@ def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) 
         kv_cache_bytes=room,
         kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),
         request_bytes=cache.request_bytes(context, batch),
-    )
-
-
-def _graphs(setting: Setting, layers: int) -> int:
-    if setting.enforce_eager or not setting.rules.memory.captures_graphs:
-        return 0
-    return cuda_graph_bytes(
-        setting.model,
-        layers=layers,
-        tensor_parallel_size=setting.tensor_parallel_size,
-        max_num_seqs=setting.max_num_seqs,
-        max_num_batched_tokens=setting.max_num_batched_tokens,
     )
 
 
