@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 from llama_operator.api.plan import Plan
@@ -14,7 +15,7 @@ from llama_operator.planning.candidates import (
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
-from llama_operator.planning.trials import Trial, attempt, hold
+from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold
 from llama_operator.sizing.engine_budget import planned_utilization_percent
 
 ACCEPTED_LIMIT = 32
@@ -50,11 +51,22 @@ class Fit:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Misfit:
-    """Nothing fits; every trial says why."""
+    """Nothing fits, of any choice on any candidate; every trial says why when it is asked."""
 
-    trials: tuple[Trial, ...]
+    spec: LlamaDeploymentSpec
+    options: Sequence[Choice]
+    survey: Survey
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial, in the order of choices and candidates."""
+        return tuple(
+            attempt(self.spec, choice, candidate)
+            for choice in self.options
+            for candidate in candidates(self.spec, choice, self.survey.pools)
+        )
 
 
 def decide(
@@ -83,43 +95,36 @@ def decide(
 
 
 def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
-    failed: list[Trial] = []
     for choice in options:
-        found = _first(spec, choice, survey)
-        if isinstance(found, Fit):
-            return found
-        failed += found.trials
-    return Misfit(tuple(failed))
+        fit = _first(spec, choice, survey)
+        if fit is not None:
+            return fit
+    return Misfit(spec, options, survey)
 
 
-def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | Misfit:
+def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | None:
     """The first trial by rank that is free on its own product; without one the best that fits.
 
     Of each pool no more GPUs are tried than the fewest that fit, and none that rank below a trial
-    that is free. Trials of a misfit are in the order of the candidates.
+    that is free.
     """
     wanted = _wanted_replicas(spec)
-    found = list(candidates(spec, choice, survey.pools))
-    failed: dict[int, Trial] = {}
-    fitting: list[Trial] = []
+    shortages = Shortages()
+    fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
-    for position in sorted(range(len(found)), key=lambda position: _rank(found[position])):
-        candidate = found[position]
+    for candidate in sorted(candidates(spec, choice, survey.pools), key=_rank):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
-        if key in done:
-            continue
-        trial = attempt(spec, choice, candidate)
-        if trial.verdict is not None:
-            failed[position] = trial
+        trial = None if key in done else fitting(spec, choice, candidate, shortages)
+        if trial is None:
             continue
         if _own_free_replicas(trial) >= wanted:
             return _fit(spec, trial, survey)
         done.add(key)
-        fitting.append(trial)
-    if not fitting:
-        return Misfit(tuple(failed[position] for position in sorted(failed)))
-    first = _fit(spec, fitting[0], survey)
-    others = (_fit(spec, trial, survey) for trial in fitting[1:])
+        fits.append(trial)
+    if not fits:
+        return None
+    first = _fit(spec, fits[0], survey)
+    others = (_fit(spec, trial, survey) for trial in fits[1:])
     return next((fit for fit in chain((first,), others) if fit.fits_now), first)
 
 

@@ -43,6 +43,7 @@ class GpuPool:
     """All usable nodes with the same GPU product and extended resource.
 
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
+    `groups` ascend.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
     """
 
@@ -57,7 +58,7 @@ class GpuPool:
     @property
     def largest_cards(self) -> int:
         """Cards of the node that has most."""
-        return max(group.cards for group in self.groups)
+        return self.groups[-1].cards
 
     @property
     def cards(self) -> int:

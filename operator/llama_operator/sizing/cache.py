@@ -143,6 +143,11 @@ class StageCache:
         return not any(kind.window or kind.state_bytes or kind.image_tokens for kind in self.kinds)
 
     @cached_property
+    def linear(self) -> bool:
+        """Whether bytes of a request grow by the same for every block, of equal blocks."""
+        return self.plain and len({kind.block_tokens for kind in self.kinds}) == 1
+
+    @cached_property
     def _drops_tokens(self) -> bool:
         return any(kind.window or kind.state_bytes for kind in self.kinds)
 

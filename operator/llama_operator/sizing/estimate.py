@@ -142,19 +142,23 @@ def largest_context(setting: Setting, *, limit: int | None = None) -> int:
     if _short_of_graphs(setting, _headroom(setting, stages)):
         return 0
     block = max(cache.block_tokens for cache in caches)
+    batch, concurrency = setting.max_num_batched_tokens, setting.concurrency
     rooms = [(cache, stage.room_bytes or 0) for cache, stage in zip(caches, stages, strict=True)]
 
     def fits(tokens: int) -> bool:
         return all(
-            room > 0
-            and setting.concurrency * cache.request_bytes(tokens, setting.max_num_batched_tokens)
-            <= room
+            room > 0 and concurrency * cache.request_bytes(tokens, batch) <= room
             for cache, room in rooms
         )
 
     if fits(longest):
         return longest
     low, high = 0, longest // block
+    if all(cache.linear and cache.block_tokens == block for cache in caches):
+        blocks = [
+            room // (concurrency * cache.request_bytes(block, batch)) for cache, room in rooms
+        ]
+        return max(0, min(high, *blocks)) * block
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle * block) else (low, middle - 1)
