@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
-from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError

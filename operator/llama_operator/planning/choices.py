@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
-from llama_operator.api.v1alpha1 import EngineType, LlamaDeploymentSpec, ModelFormat
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import (
     EngineHost,

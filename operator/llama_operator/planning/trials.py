@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
-from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.planning.candidates import Candidate, compute_dtype, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.sizing.engine_budget import (
