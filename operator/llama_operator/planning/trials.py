@@ -9,6 +9,7 @@ from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, compute_dtype, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.sizing.engine_budget import (
@@ -26,7 +27,8 @@ from llama_operator.sizing.estimate import (
     stage_caches,
 )
 from llama_operator.sizing.host import HostNeeds, host_needs
-from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.sizing.outside import non_torch_bytes
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.units import format_gib
 
@@ -156,8 +158,8 @@ class Load(NamedTuple):
     tensor_parallel_size: int
     max_num_batched_tokens: int
     max_num_seqs: int
-    dtype: str
-    nvlink: bool
+    dtype_bytes: int
+    non_torch_bytes: int
 
 
 class Shortages:
@@ -270,18 +272,25 @@ def _rules(choice: Choice) -> EngineRules:
 def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Load:
     gpu, memory = candidate.pool.gpu, spec.memory
     context = spec.context.max_model_len or choice.context_length
-    defaults = default_batch(_rules(choice), gpu.total_bytes, gpu.product, context)
+    rules, size = _rules(choice), candidate.tensor_parallel_size
+    defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
     seqs = memory.max_num_seqs or max(defaults.max_num_seqs, spec.context.concurrency)
     if memory.max_num_seqs is None and tokens is not None:
         seqs = min(seqs, tokens)
     return Load(
-        tensor_parallel_size=candidate.tensor_parallel_size,
+        tensor_parallel_size=size,
         max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
         max_num_seqs=seqs,
-        dtype=_DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)],
-        nvlink=gpu.nvlink_gb_per_second > 0,
+        dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
+        non_torch_bytes=non_torch_bytes(
+            rules.memory, tensor_parallel_size=size, nvlink=gpu.nvlink_gb_per_second > 0
+        ),
     )
+
+
+def _dtype(choice: Choice, gpu: Gpu) -> str:
+    return _DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)]
 
 
 def _utilization(spec: LlamaDeploymentSpec, candidate: Candidate) -> float:
@@ -313,7 +322,7 @@ def _setting(
         max_num_batched_tokens=load.max_num_batched_tokens,
         max_num_seqs=load.max_num_seqs,
         enforce_eager=spec.memory.cuda_graphs is not CudaGraphs.ENABLED,
-        dtype=load.dtype,
+        dtype=_dtype(choice, candidate.pool.gpu),
         kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
         concurrency=spec.context.concurrency,
     )
