@@ -1,7 +1,7 @@
-"""What scenario `sizing` asks: models, settings and a cluster, none of them twice."""
+"""What scenario `sizing` asks: models, settings and a cluster, nothing twice."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -9,12 +9,11 @@ from typing import Any, Final
 from accuracy.rows import CONFIGS, measured_rows
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.rows import Architecture, Model, Publication
 from llama_operator.errors import SizingError
 from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import Changes, Serving
+from llama_operator.sizing.nearest import Serving
 from llama_operator.sizing.scheme_names import scheme_for
 from llama_operator.units import GIB, MIB
 
@@ -23,15 +22,24 @@ NODE_GPUS: Final = 8
 CARDS: Final = ("NVIDIA-L4", "NVIDIA-A100-SXM4-80GB", "NVIDIA-H200")
 """Products that settings are for, in turn."""
 SMALL_CARD: Final = "Tesla-T4"
-"""The product on which what does not fit is asked for."""
-PUBLISHED: Final[tuple[tuple[Changes, str], ...]] = tuple(
-    ((("--quantization", name),), name) for name in ("fp8-dynamic", "awq-int4-g128", "gptq-int4-g128")
-)
+"""The product on which settings that do not fit are for."""
+SCHEMES: Final = ("fp8-dynamic", "awq-int4-g128", "gptq-int4-g128")
 """Other quantizations of every model."""
-SIZES: Final = ("8b", "70b", "405b")
 FAMILY: Final = "llama-3.1-instruct"
-_ADDED_ROWS: Final = 64
-"""What the vocabulary of each made model has more than that of the one before."""
+SIZES: Final = ("8b", "70b", "405b")
+ADDED_ROWS: Final = 64
+"""Rows that the vocabulary of each made model has more than that of the one before."""
+REFUSED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "on two of the products": {
+        "hardware": [{"gpu": "Tesla-T4"}, {"gpu": "NVIDIA-L4"}],
+        "context": {"maxModelLen": 131_072, "concurrency": 64},
+    },
+    "on all products": {
+        "format": "pytorch",
+        "context": {"maxModelLen": 131_072, "concurrency": 4000},
+    },
+}
+"""Specs that the cluster refuses, by what they are."""
 
 
 @cache
@@ -48,79 +56,71 @@ def configs() -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
-def servings(shapes: tuple[ModelShape, ...], repeats: int) -> Iterator[Serving]:
-    """Ways to serve all models in turn, every one with a context and a batch of its own."""
-    catalog = Catalog.load()
-    cards = tuple(catalog.gpu(product) for product in CARDS)
-    for number in range(repeats):
+def servings(shapes: tuple[ModelShape, ...], rounds: int, first: int = 0) -> Iterator[Serving]:
+    """Ways to serve each model in turn, every one with another context and another batch.
+
+    Args:
+        shapes: the models.
+        rounds: how often each comes.
+        first: number of the first round; no two numbers have a setting in common.
+    """
+    cards = [Catalog.load().gpu(product) for product in CARDS]
+    for number in range(first, first + rounds):
         for shape in shapes:
             yield Serving(
                 shape,
-                scheme_for("fp8-dynamic" if number % 2 else "none"),
+                scheme_for(SCHEMES[0] if number % 2 else "none"),
                 gpu=cards[number % len(cards)],
-                tensor_parallel_size=2 ** (number % 3),
                 max_model_len=4096 + 16 * number,
                 max_num_seqs=64 + number,
             )
 
 
 def unfit(shape: ModelShape, number: int) -> Serving:
-    """A way to serve a model that no T4 holds: its longest context, less some tokens."""
-    length = max(2048, shape.max_position_embeddings - 16 * number)
+    """A large way to serve a model on a small GPU: its longest context, less some tokens."""
     return Serving(
         shape,
         scheme_for("none"),
         gpu=Catalog.load().gpu(SMALL_CARD),
-        max_model_len=length,
+        max_model_len=max(2048, shape.max_position_embeddings - 16 * number),
         max_num_seqs=64 + number,
     )
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
-    """Rows of the batch interface: the measured ones, with other contexts and batches each time."""
-    given = [one.given for one in measured_rows()]
+    """Input rows of `size --jsonl`: the measured ones again and again, each time with other values.
+
+    Rows of models whose configuration is not known have no estimate and are left out.
+    """
+    given = [one.given for one in measured_rows() if one.given["config"] is not None]
     for number in range(count):
-        row = given[number % len(given)]
-        turn = number // len(given)
-        yield {
-            **row,
-            "id": f"{row['id']}-{turn}",
-            "max_model_len": 2048 + 16 * turn,
-            "max_num_seqs": 16 + turn,
-        }
+        turn, row = number // len(given), given[number % len(given)]
+        changed = {"max_model_len": 2048 + 16 * turn, "max_num_seqs": 16 + turn}
+        yield {**row, "id": f"{row['id']}-{turn}", **changed}
 
 
-def catalog_of(made: int) -> Catalog:
-    """The catalog with as many made models of each size as are asked for, alike but for a few rows.
+def made_catalog(count: int) -> Catalog:
+    """The catalog with `count` made models in each size of a family, alike but for some rows.
 
-    Their names are those of `made_model`.
+    Their names are those of `made_name`.
     """
     tables = Catalog.load().tables
-    models: list[Model] = []
-    publications: list[Publication] = []
-    architectures: list[Architecture] = []
+    models = list(tables.models)
+    publications = list(tables.publications)
     for model in tables.models:
         if model.name != FAMILY or model.architecture is None:
             continue
         own = [row for row in tables.publications if (row.model, row.size) == (FAMILY, model.size)]
-        for number in range(made):
-            name = made_model(number)
-            rows = model.architecture.vocab_size + (number + 1) * _ADDED_ROWS
-            shape = replace(model.architecture, name=f"{name}-{model.size}", vocab_size=rows)
-            architectures.append(shape)
+        for number in range(count):
+            name = made_name(number)
+            vocabulary = model.architecture.vocab_size + (number + 1) * ADDED_ROWS
+            shape = replace(model.architecture, name=name, vocab_size=vocabulary)
             models.append(replace(model, name=name, architecture=shape))
             publications += [replace(row, model=name) for row in own]
-    return Catalog(
-        replace(
-            tables,
-            architectures=(*tables.architectures, *architectures),
-            models=(*tables.models, *models),
-            publications=(*tables.publications, *publications),
-        )
-    )
+    return Catalog(replace(tables, models=tuple(models), publications=tuple(publications)))
 
 
-def made_model(number: int) -> str:
+def made_name(number: int) -> str:
     """Name of a made model."""
     return f"{FAMILY}-{number}"
 
@@ -149,6 +149,16 @@ def cluster() -> Inventory:
     )
 
 
-def spec(model: str, size: str, **fields: Any) -> LlamaDeploymentSpec:  # noqa: ANN401 - of the API
-    """A deployment of a model."""
-    return LlamaDeploymentSpec.model_validate({"model": model, "size": size, **fields})
+def spec(model: str, size: str, fields: Mapping[str, Any], length: int = 0) -> LlamaDeploymentSpec:
+    """A deployment.
+
+    Args:
+        model: name in the catalog.
+        size: of the model.
+        fields: of spec beside those.
+        length: `maxModelLen`, 0 for that of the fields.
+    """
+    context = {**fields.get("context", {}), **({"maxModelLen": length} if length else {})}
+    return LlamaDeploymentSpec.model_validate(
+        {"model": model, "size": size, **fields, **({"context": context} if context else {})}
+    )

@@ -1,19 +1,22 @@
 """Where every byte of one setting goes, and whether the engine would start with it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llama_operator.sizing.cache import StageCache, element_size, stage_cache
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import (
     OUTSIDE_HEADROOM_BYTES,
+    EngineRules,
     Taken,
     pool_bytes,
     share_bytes,
 )
+from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import GpuBytes, offload, offloads
 from llama_operator.sizing.peak import image_bound_bytes
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.stages import stage_range
+from llama_operator.sizing.stages import stage_ranges
 from llama_operator.sizing.support import Reason, obstacle
 from llama_operator.sizing.taken import taken_by_stage
 from llama_operator.units import ceil_to, format_gib
@@ -171,19 +174,37 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
     Raises:
         SizingError: the KV-cache dtype is not known.
     """
-    element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
-    size = 1 if offloads(setting) else setting.tensor_parallel_size
+    return _caches(
+        setting.model,
+        _stage_layers(setting),
+        1 if offloads(setting) else setting.tensor_parallel_size,
+        setting.kv_cache_dtype,
+        setting.dtype_bytes,
+        setting.rules,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _caches(
+    model: ModelShape,
+    stages: tuple[range, ...],
+    tensor_parallel_size: int,
+    kv_cache_dtype: str,
+    dtype_bytes: int,
+    rules: EngineRules,
+) -> tuple[StageCache, ...]:
+    element = element_size(kv_cache_dtype, dtype_bytes)
     return tuple(
         stage_cache(
-            setting.model,
+            model,
             layers.start,
             len(layers),
-            size,
+            tensor_parallel_size,
             element,
-            setting.dtype_bytes,
-            setting.rules.memory,
+            dtype_bytes,
+            rules.memory,
         )
-        for layers in _stage_layers(setting)
+        for layers in stages
     )
 
 
@@ -191,10 +212,7 @@ def _stage_layers(setting: Setting) -> tuple[range, ...]:
     """Decoder layers of each stage; llama.cpp's are those of each GPU."""
     if offloads(setting):
         return tuple(gpu.layers for gpu in offload(setting).gpus)
-    stages = setting.pipeline_parallel_size
-    return tuple(
-        stage_range(setting.model.num_hidden_layers, stages, stage) for stage in range(stages)
-    )
+    return stage_ranges(setting.model.num_hidden_layers, setting.pipeline_parallel_size)
 
 
 def _bounds(setting: Setting) -> tuple[str, ...]:
