@@ -133,7 +133,7 @@ def _machine(result: Json) -> list[tuple[str, str]]:
         ("kernel", f"Linux {machine['kernel']}"),
         ("etcd", f"data on {system}, without fsync" if system else "none"),
         ("load of the machine before", f"{machine['load_before']}"),
-        ("Kubernetes", versions.get("kubernetes", "none")),
+        ("Kubernetes", versions["kubernetes"] if system else "none"),
         ("operator", f"commit {versions['operator']}"),
         ("Python", versions["python"]),
         *((name, versions[name]) for name in ("kopf", "aiohttp", "pydantic")),
