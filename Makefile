@@ -56,7 +56,8 @@ format: venv ## format and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: build ## the operator against a bare client (30 minutes); QUICK=1 for a small run, SCENARIOS="cost memory" for some
+BENCH_ON_SITE = $(if $(SCENARIOS),$(filter-out sizing,$(SCENARIOS)),all)
+bench: $(if $(BENCH_ON_SITE),build,venv) ## the operator against a bare client (30 minutes), and sizing; QUICK=1 for a small run, SCENARIOS="cost memory" for some
 	PYTHONPATH=operator:tools $(BIN)/python -m benchmark run $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)")
 
 accuracy: venv ## write docs/accuracy.md: the memory model against measured rows

@@ -9,7 +9,7 @@ from benchmark.figures import summary
 from benchmark.machine import CHANGED
 from benchmark.names import SCENARIOS
 from benchmark.page import page
-from benchmark.results import PAGE, PUBLISHED, TRIALS, Json, newest, save
+from benchmark.results import PAGE, PUBLISHED, TRIALS, Json, newest_of_each, runs, save
 from benchmark.scale import FULL, QUICK
 from workstation.install import ROOT
 
@@ -49,31 +49,34 @@ def _run(arguments: argparse.Namespace) -> int:
         print(f"{time.monotonic() - started:6.0f} s  {text}", file=sys.stderr, flush=True)
 
     def keep(result: Json) -> None:
-        save(result, TRIALS)
+        save(result, TRIALS, names)
 
     result = scenarios.run(QUICK if arguments.quick else FULL, names, tell, keep)
     result["figures"] = summary(result)
     keep(result)
     clean = not result["versions"]["operator"].endswith(CHANGED)
-    whole = not arguments.quick and set(names) == set(SCENARIOS) and clean
-    path = save(result, PUBLISHED if whole else TRIALS)
-    text = page(result, path.name)
-    print(text)
-    if whole:
-        PAGE.write_text(text, encoding="utf-8")
+    published = not arguments.quick and clean
+    path = save(result, PUBLISHED if published else TRIALS, names)
+    print(page([(path.name, result)]))
+    if published:
+        _write_page()
     tell(f"done: {path.relative_to(ROOT)}")
     return 0
 
 
 def _page(arguments: argparse.Namespace) -> int:
-    name, result = newest(TRIALS if arguments.trial else PUBLISHED)
-    text = page(result, name)
     if arguments.trial:
-        print(text)
-        return 0
-    PAGE.write_text(text, encoding="utf-8")
-    print(f"{PAGE.relative_to(ROOT)} shows {name or 'no result yet'}")
+        print(page(runs(TRIALS)[:1]))
+    else:
+        _write_page()
     return 0
+
+
+def _write_page() -> None:
+    shown = newest_of_each(runs(PUBLISHED))
+    PAGE.write_text(page(shown), encoding="utf-8")
+    names = ", ".join(name for name, _ in shown)
+    print(f"{PAGE.relative_to(ROOT)} shows {names or 'no result yet'}")
 
 
 if __name__ == "__main__":

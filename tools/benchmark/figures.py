@@ -95,6 +95,11 @@ def kind_per_object(entries: Sequence[Json], kind: str) -> list[float]:
     return [entry["requests"]["by_kind"].get(kind, 0) / entry["objects"] for entry in entries]
 
 
+def rows_per_second(run: Json) -> float:
+    """Rows of one run of `size --jsonl`, its start included, a second."""
+    return float(run["rows"] / run["seconds"])
+
+
 def targets(result: Json) -> tuple[Target, ...]:
     """All figures that have a bound, of the scenarios that were run."""
     found = result["scenarios"]
@@ -107,6 +112,7 @@ def targets(result: Json) -> tuple[Target, ...]:
         ("restart", _restart),
         ("drift", _drift),
         ("takeover", _takeover),
+        ("sizing", _sizing),
     ):
         if name in found:
             made.extend(of(result))
@@ -275,4 +281,40 @@ def _takeover(result: Json) -> list[Target]:
             "s",
         )
         for signal, bound in (("SIGKILL", 20), ("SIGTERM", 3))
+    ]
+
+
+def _sizing(result: Json) -> list[Target]:
+    found = result["scenarios"]["sizing"]
+    made = []
+    for key, entries, what, bound in (
+        ("size-one", [found["one"]], "one sizing", 0.5),
+        ("size-first-fit", found["first_fit"], "first fit over 20 GPU types", 5),
+        ("size-alternatives", found["alternatives"], "all alternatives", 50),
+    ):
+        worst = "worst median" if len(entries) > 1 else "median"
+        for suffix, samples, model in (("", "known_ms", "known"), ("-new", "new_ms", "new")):
+            figure = max(median(entry[samples]) for entry in entries)
+            words = f"{what} of a {model} model ({worst})"
+            made.append(Target(f"{key}{suffix}", "sizing", words, bound, figure, "ms"))
+    rate = median(map(rows_per_second, found["jsonl"]))
+    starts = max(median(seconds) for seconds in found["start"].values())
+    return [
+        *made,
+        Target(
+            "size-jsonl",
+            "sizing",
+            "rows of `size --jsonl` a second, its start included (median)",
+            2000,
+            rate,
+            at_least=True,
+        ),
+        Target(
+            "size-cli-start",
+            "sizing",
+            "start of `size` to the end of its answer (worst median)",
+            0.4,
+            starts,
+            "s",
+        ),
     ]

@@ -1,6 +1,6 @@
-"""The page of the benchmark, from one result. Pure."""
+"""The page of the benchmark, from results. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +8,8 @@ import jinja2
 
 from benchmark import figures
 from benchmark.figures import Json, median, percentile
-from benchmark.names import BARE, CONTROLLERS, OPERATED, QUIET, WORKERS
+from benchmark.names import BARE, CONTROLLERS, OPERATED, QUIET, SCENARIOS, WORKERS
+from benchmark.results import Run
 
 Row = tuple[str, ...]
 
@@ -26,18 +27,24 @@ _EARLIER: Final = (
 )
 
 
-def page(result: Json | None, source: str = "") -> str:
+def page(runs: Sequence[Run]) -> str:
     """The page as Markdown.
 
     Args:
-        result: of a run; scenarios that were left out are left out of the page. None: there is
-            no run yet.
-        source: name of its file.
+        runs: names of files and their results; no two have a scenario in common. Scenarios that
+            none has are left out of the page.
     """
-    values: Json = {"result": result, "source": source, "workers": WORKERS, "earlier": _EARLIER}
-    values["scenarios"] = result["scenarios"] if result else {}
-    if result:
-        values |= _values(result)
+    shown = {name: result for _, result in runs for name in result["scenarios"]}
+    values: Json = {
+        "files": [name for name, _ in runs],
+        "small": any(result["scale"]["name"] != "full" for _, result in runs),
+        "scenarios": shown,
+        "workers": WORKERS,
+        "earlier": _EARLIER,
+    }
+    if runs:
+        values |= _values(shown)
+        values["machine"] = list(_machines([result for _, result in runs]))
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - Markdown of our own figures
@@ -49,17 +56,16 @@ def page(result: Json | None, source: str = "") -> str:
     return template.render(values).rstrip() + "\n"
 
 
-def _values(result: Json) -> Json:
-    targets = figures.targets(result)
+def _values(shown: Mapping[str, Json]) -> Json:
+    """What the template needs of the results, by the names of their scenarios."""
+    found = {name: result["scenarios"][name] for name, result in shown.items()}
+    targets = figures.targets({"scenarios": found})
     met = sum(target.met for target in targets)
     values: Json = {
         "targets": targets,
         "met": met,
         "missed": len(targets) - met,
         "verdicts": [_verdict(target) for target in targets],
-        "machine": _machine(result),
-        "objects": number(result["scale"]["objects"]),
-        "nodes": number(result["scale"]["nodes"]),
     }
     for name, of in (
         ("single", _single),
@@ -69,9 +75,10 @@ def _values(result: Json) -> Json:
         ("restart", _restart),
         ("drift", _drift),
         ("takeover", _takeover),
+        ("sizing", _sizing),
     ):
-        if name in result["scenarios"]:
-            values |= of(result)
+        if name in shown:
+            values |= of(shown[name])
     return values
 
 
@@ -108,21 +115,34 @@ def _verdict(target: figures.Target) -> Row:
     )
 
 
-def _machine(result: Json) -> list[Row]:
+def _machines(results: Sequence[Json]) -> Iterator[Row]:
+    """What the runs were made on and with, a column for each."""
+    rows = [_machine(result) for result in results]
+    for cells in zip(*rows, strict=True):
+        yield (cells[0][0], *(text for _, text in cells))
+
+
+def _machine(result: Json) -> list[tuple[str, str]]:
     machine, versions = result["machine"], result["versions"]
     when = result["started"][:16].replace("T", " ")
+    system = machine.get("etcd_file_system")
     return [
+        ("scenarios", ", ".join(name for name in SCENARIOS if name in result["scenarios"])),
         ("CPU", f"{machine['cpu']}, {machine['cores']} cores for everything together"),
         ("memory", f"{machine['memory_gib']} GiB"),
         ("kernel", f"Linux {machine['kernel']}"),
-        ("etcd", f"data on {machine['etcd_file_system']}, without fsync"),
+        ("etcd", f"data on {system}, without fsync" if system else "none"),
         ("load of the machine before", f"{machine['load_before']}"),
-        ("Kubernetes", versions["kubernetes"]),
+        ("Kubernetes", versions["kubernetes"] if system else "none"),
         ("operator", f"commit {versions['operator']}"),
         ("Python", versions["python"]),
         *((name, versions[name]) for name in ("kopf", "aiohttp", "pydantic")),
-        ("date", f"{when} UTC, {result['seconds'] // 60} minutes"),
+        ("date", f"{when} UTC, {_duration(result['seconds'])}"),
     ]
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
 
 
 def _single(result: Json) -> Json:
@@ -159,7 +179,13 @@ def _burst(result: Json) -> Json:
                     spread(figures.per_object(bursts, "cpu_until_children", 1000)),
                 )
             )
-    return {"burst": rows}
+    scale = result["scale"]
+    return {
+        "burst": rows,
+        "burst_objects": number(scale["objects"]),
+        "burst_nodes": number(scale["nodes"]),
+        "burst_runs": scale["runs"],
+    }
 
 
 def _cost(result: Json) -> Json:
@@ -240,7 +266,7 @@ def _restart(result: Json) -> Json:
             [run["memory"]["high"] for run in runs],
         )
         rows.append((words, *(spread(values) for values in cells)))
-    return {"restart": rows}
+    return {"restart": rows, "restart_objects": number(result["scale"]["objects"])}
 
 
 def _drift(result: Json) -> Json:
@@ -261,3 +287,39 @@ def _takeover(result: Json) -> Json:
         for signal, values in result["scenarios"]["takeover"].items()
     ]
     return {"takeover": rows}
+
+
+def _sizing(result: Json) -> Json:
+    found = result["scenarios"]["sizing"]
+    calls = [
+        (
+            what,
+            entry["what"],
+            *(
+                f"{number(percentile(entry[key], 50))} / {number(percentile(entry[key], 99))}"
+                for key in ("known_ms", "new_ms")
+            ),
+            " / ".join(number(len(entry[key])) for key in ("known_ms", "new_ms")),
+        )
+        for what, entries in (
+            ("one sizing", [found["one"]]),
+            ("first fit", found["first_fit"]),
+            ("all alternatives", found["alternatives"]),
+        )
+        for entry in entries
+    ]
+    starts = [
+        (f"`size`, {name}", spread(seconds), number(len(seconds)))
+        for name, seconds in found["start"].items()
+    ]
+    runs = found["jsonl"]
+    return {
+        "calls": calls,
+        "starts": starts,
+        "jsonl_rows": number(runs[0]["rows"]),
+        "jsonl_runs": number(len(runs)),
+        "jsonl_rate": spread(map(figures.rows_per_second, runs)),
+        "jsonl_rate_after_first": spread(
+            (run["rows"] - 1) / run["seconds_after_first"] for run in runs
+        ),
+    }

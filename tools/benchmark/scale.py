@@ -21,6 +21,11 @@ class Scale:
         takeovers: how often the leader is killed, and how often it is told to end.
         many_nodes: large nodes that the operator lists at its start.
         node_events: changes of those nodes, of each kind.
+        sizings: settings of each model that are sized.
+        plans: models of each size that are planned, in each case.
+        rows: of one run of `size --jsonl`.
+        jsonl_runs: such runs.
+        starts: of the command line, for each answer.
     """
 
     name: str
@@ -35,6 +40,11 @@ class Scale:
     takeovers: int
     many_nodes: int
     node_events: int
+    sizings: int
+    plans: int
+    rows: int
+    jsonl_runs: int
+    starts: int
 
 
 FULL: Final = Scale(
@@ -50,6 +60,11 @@ FULL: Final = Scale(
     takeovers=3,
     many_nodes=10_000,
     node_events=5000,
+    sizings=30,
+    plans=20,
+    rows=8000,
+    jsonl_runs=5,
+    starts=20,
 )
 
 QUICK: Final = Scale(
@@ -65,4 +80,9 @@ QUICK: Final = Scale(
     takeovers=1,
     many_nodes=600,
     node_events=300,
+    sizings=2,
+    plans=2,
+    rows=500,
+    jsonl_runs=1,
+    starts=2,
 )

@@ -13,6 +13,7 @@ from benchmark.many_nodes import many_nodes
 from benchmark.names import BARE, CONTROLLERS, OPERATED, QUIET
 from benchmark.scale import Scale
 from benchmark.site import IDENTITY, Site
+from benchmark.sizing import sizing
 
 Json = dict[str, Any]
 Tell = Callable[[str], None]
@@ -39,6 +40,10 @@ def run(scale: Scale, names: Collection[str], tell: Tell, keep: Callable[[Json],
         "scenarios": {},
     }
     found: Json = result["scenarios"]
+    if "sizing" in names:
+        tell("sizing")
+        found["sizing"] = sizing(scale)
+        keep(result)
     for name, measure in (("single", single), ("drift", drift), ("takeover", takeover)):
         if name in names:
             tell(name)

@@ -54,14 +54,14 @@ def render(sections: Sequence[Section], record: Record) -> str:
 def _runs(runs: Mapping[str, Any]) -> str:
     rows = []
     for kind, (title, command) in _RUNS.items():
-        run = runs.get(kind)
-        if not run:
+        found = runs.get(kind) or []
+        if not found:
             rows.append([title, f"`{command}`", "not recorded", "", "", ""])
-            continue
-        commit = f"`{run['commit']}`" + (" with changes" if run.get("changed") else "")
-        rows.append(
-            [title, f"`{command}`", run["date"], commit, _result(run), _cell(run["machine"])]
-        )
+        for run in found if isinstance(found, list) else [found]:
+            commit = f"`{run['commit']}`" + (" with changes" if run.get("changed") else "")
+            rows.append(
+                [title, f"`{command}`", run["date"], commit, _result(run), _cell(run["machine"])]
+            )
     return _rows(["run", "command", "date", "commit", "result", "machine"], rows)
 
 

@@ -18,8 +18,8 @@ NOT_MET: Final = "not met"
 NOT_SHOWN: Final = "not shown"
 
 Record = dict[str, Any]
-"""`runs`: where and when each kind of run took place, or null. `promises`: by id, what the run of
-all tests, the soak run and the benchmark showed of it."""
+"""`runs`: where and when each kind of run took place, or null; of the benchmark a list, the newest
+first. `promises`: by id, what the run of all tests, the soak run and the benchmark showed of it."""
 
 
 def make(root: Path, promises: Sequence[Promise]) -> Record:
@@ -132,19 +132,25 @@ def _proof(promise: Promise, report: Report) -> dict[str, Any]:
 
 def _of_benchmark(
     folder: Path, promises: Sequence[Promise]
-) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Figures of the newest result file.
+) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+    """Each figure from the newest result file that has it, and the runs of those files.
 
     The interface to the benchmark is the top level of its result files: `figures`, a map of key to
     `value`, `unit`, `target` (text) and `met`; beside it `started`, `machine` (`cpu`, `cores`,
-    `memory_gib`, `kernel`) and `versions`, of which `operator` is the commit.
+    `memory_gib`, `kernel`) and `versions`, of which `operator` is the commit. A run of some
+    scenarios has the figures of those alone.
     """
-    files = sorted(folder.glob("*.json"), key=_date)
-    if not files:
+    figures: dict[str, Any] = {}
+    runs = []
+    for path in sorted(folder.glob("*.json"), key=_date, reverse=True):
+        content = json.loads(path.read_text("utf-8"))
+        own = content.get("figures", {})
+        if own.keys() - figures.keys():
+            runs.append(_benchmark_run(content) | {"file": path.name})
+            figures = own | figures
+    if not runs:
         return None
-    content = json.loads(files[-1].read_text("utf-8"))
-    figures = content.get("figures", {})
-    return _benchmark_run(content) | {"file": files[-1].name}, {
+    return runs, {
         promise.id: {
             key: {part: figures[key].get(part) for part in ("value", "unit", "target", "met")}
             for key in promise.benchmarks

@@ -1,12 +1,18 @@
 """LlamaDeployment v1alpha1: what a user writes. The CRD is generated from these models."""
 
 import re
-from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field
 
 from llama_operator.api.cel import Rule, ruled
+from llama_operator.api.enums import (
+    MODEL_TOKENS_LIMIT,
+    EngineType,
+    Hub,
+    KvCacheDType,
+    ModelFormat,
+)
 from llama_operator.api.fields import (
     EnvironmentName,
     GpuProduct,
@@ -30,42 +36,6 @@ KIND: Final = "LlamaDeployment"
 PLURAL: Final = "llamadeployments"
 SHORT_NAME: Final = "llama"
 CATEGORY: Final = "llm"
-MODEL_TOKENS_LIMIT: Final = 10_485_760
-"""Longest context of any published model, in tokens."""
-
-
-class ModelFormat(StrEnum):
-    """Formats, in the words of the model catalogs."""
-
-    AUTO = "Auto"
-    PYTORCH = "pytorch"
-    FP8 = "fp8"
-    AWQ = "awq"
-    GPTQ = "gptq"
-    GGUF = "ggufv2"
-    MLX = "mlx"
-
-
-class Hub(StrEnum):
-    """Where model files come from."""
-
-    HUGGING_FACE = "HuggingFace"
-    MODEL_SCOPE = "ModelScope"
-
-
-class EngineType(StrEnum):
-    """Serving engines."""
-
-    AUTO = "Auto"
-    VLLM = "vLLM"
-
-
-class KvCacheDType(StrEnum):
-    """Data types of the KV cache."""
-
-    AUTO = "Auto"
-    FP8 = "fp8"
-
 
 RESERVED_ARGUMENTS: Final = (
     "--config",

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llama_operator.catalog import refusals
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX, unknown_gpu, visible_bytes
@@ -17,10 +17,11 @@ from llama_operator.catalog.rows import (
     Scheme,
 )
 from llama_operator.catalog.table_set import Tables
-from llama_operator.catalog.user_merge import add_user_rows
-from llama_operator.catalog.user_rows import RowError, UserRow
 from llama_operator.errors import CatalogError, SpecError
 from llama_operator.units import Bytes
+
+if TYPE_CHECKING:
+    from llama_operator.catalog.user_rows import RowError, UserRow
 
 
 class LabelledGpu(NamedTuple):
@@ -48,11 +49,14 @@ class Catalog:
         """
         return _packaged()
 
-    def with_user_rows(self, rows: Iterable[UserRow]) -> tuple["Catalog", tuple[RowError, ...]]:
+    def with_user_rows(self, rows: "Iterable[UserRow]") -> "tuple[Catalog, tuple[RowError, ...]]":
         """This catalog with rows from ConfigMaps, and what is wrong with rows left out.
 
         The result depends on the rows, not on their order.
         """
+        # Imported here: whoever has no rows of users needs no models of them.
+        from llama_operator.catalog.user_merge import add_user_rows
+
         tables, errors = add_user_rows(self.tables, rows)
         return Catalog(tables), errors
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from llama_operator.api.v1alpha1 import MODEL_TOKENS_LIMIT, Hub, ModelFormat
+from llama_operator.api.enums import MODEL_TOKENS_LIMIT, Hub, ModelFormat
 from llama_operator.catalog.rows import Architecture, FormatRule, Model, Publication, Scheme
 from llama_operator.catalog.tables import Row, columns_of, read_table
 

@@ -13,6 +13,7 @@ from pydantic import (
 )
 
 from llama_operator.api.cel import ruled
+from llama_operator.api.enums import MODEL_TOKENS_LIMIT
 from llama_operator.api.fields import (
     GpuProduct,
     ModelName,
@@ -21,7 +22,6 @@ from llama_operator.api.fields import (
     QuantizationName,
     text_rule,
 )
-from llama_operator.api.v1alpha1 import MODEL_TOKENS_LIMIT
 from llama_operator.catalog.checks import file_template_error
 from llama_operator.catalog.machine_tables import VENDORS
 from llama_operator.catalog.model_tables import (

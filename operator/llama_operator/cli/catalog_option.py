@@ -3,11 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.catalog.manifests import read_manifest
-from llama_operator.catalog.user_rows import RowError, UserRows
 from llama_operator.errors import InputError
+
+if TYPE_CHECKING:
+    from llama_operator.catalog.user_rows import RowError, UserRows
 
 
 def add_catalog_option(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +23,17 @@ def add_catalog_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_catalog(arguments: argparse.Namespace) -> tuple[Catalog, tuple[RowError, ...]]:
+def load_catalog(arguments: argparse.Namespace) -> "tuple[Catalog, tuple[RowError, ...]]":
     """The catalog with the rows of `--catalog`, and what is wrong with rows left out.
 
     Raises:
         InputError: a file cannot be read or holds no ConfigMap.
     """
+    if not arguments.catalog:
+        return Catalog.load(), ()
+    # Imported here: whoever gives no file needs no reader of manifests.
+    from llama_operator.catalog.manifests import read_manifest
+
     rows: UserRows = ()
     errors: tuple[RowError, ...] = ()
     for file in arguments.catalog:
@@ -37,7 +44,7 @@ def load_catalog(arguments: argparse.Namespace) -> tuple[Catalog, tuple[RowError
     return catalog, errors + refused
 
 
-def tell(errors: tuple[RowError, ...]) -> None:
+def tell(errors: "tuple[RowError, ...]") -> None:
     """Print errors of rows to standard error, one a line."""
     for error in errors:
         print(f"llama-operator: {error}", file=sys.stderr)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-import argcomplete
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator import __version__
@@ -45,7 +44,12 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     result.add_argument("--version", action="version", version=f"llama-operator {__version__}")
     commands = result.add_subparsers(
-        title="commands", dest="command", metavar="COMMAND", required=True
+        title="commands",
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        # Without it argparse formats a usage, and imports what colours it, to learn the name.
+        prog=result.prog,
     )
     for name in COMMANDS:
         if only not in (None, name):
@@ -78,7 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     completing = "_ARGCOMPLETE" in os.environ
     named = words[0] if words and words[0] in COMMANDS + ALONE and not completing else None
     chosen = parser(named)
-    argcomplete.autocomplete(chosen)
+    if completing:
+        # Imported here: a shell that completes waits for it, and nobody else.
+        import argcomplete
+
+        argcomplete.autocomplete(chosen)
     arguments = chosen.parse_args(argv)
     try:
         return int(arguments.func(arguments))

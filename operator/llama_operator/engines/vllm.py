@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.enums import EngineType, Hub
 from llama_operator.api.names import PORT
 from llama_operator.api.plan import CudaGraphs, Plan
-from llama_operator.api.v1alpha1 import EngineType, Hub
 from llama_operator.engines.engine import Container, EnvVar, HttpProbe, Scratch
 from llama_operator.engines.schemes import LoadableScheme, load_schemes
 from llama_operator.units import GIB, ceil_div

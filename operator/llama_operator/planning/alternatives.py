@@ -1,16 +1,17 @@
 """What would fit instead of what was refused. Every one is planned before it is proposed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
-from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
@@ -21,13 +22,12 @@ from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.division import valid_tensor_parallel_sizes
-from llama_operator.sizing.engine_budget import highest_utilization_percent
+from llama_operator.sizing.engine_budget import highest_utilization_percent, share_bytes
 from llama_operator.sizing.nearest import FP8_CAPABILITY, SMALLER_BATCHES, USEFUL_CONTEXT_TOKENS
 from llama_operator.units import format_gib
 
 ALTERNATIVES_LIMIT: Final = 5
 
-Decide = Callable[[LlamaDeploymentSpec], Fit | Misfit | None]
 Patch = dict[str, Any]
 
 
@@ -36,15 +36,25 @@ class Ground:
     """What proposals are made from.
 
     `trials` failed for the spec itself; empty when it was refused before anything was sized.
+    `outcomes` are those of patches by their text: some are proposed as they are and then with a
+    shorter context.
     """
 
     spec: LlamaDeploymentSpec
     catalog: Catalog
     survey: Survey
     trials: tuple[Trial, ...]
+    outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
 
-    def decide(self, spec: LlamaDeploymentSpec) -> Fit | Misfit | None:
-        """What comes of another spec; None when it is no valid one."""
+    def outcome(self, patch: Patch) -> Fit | Misfit | None:
+        """What comes of a patch; None when the patched spec is no valid one."""
+        text = _text(patch)
+        if text not in self.outcomes:
+            spec = _patched(self.spec, patch)
+            self.outcomes[text] = None if spec is None else self._decide(spec)
+        return self.outcomes[text]
+
+    def _decide(self, spec: LlamaDeploymentSpec) -> Fit | Misfit | None:
         length = spec.context.max_model_len
         try:
             options = choices(spec, self.catalog)
@@ -64,10 +74,10 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """
     found: dict[str, Alternative] = {}
     for title, patch in _proposals(ground):
-        text = json.dumps({"spec": patch}, separators=(",", ":"), sort_keys=True)
+        text = _text(patch)
         if text in found:
             continue
-        outcome = _planned(ground, patch)
+        outcome = ground.outcome(patch)
         if isinstance(outcome, Fit):
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
         if len(found) == ALTERNATIVES_LIMIT:
@@ -96,9 +106,8 @@ def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | N
         return None
 
 
-def _planned(ground: Ground, patch: Patch) -> Fit | Misfit | None:
-    spec = _patched(ground.spec, patch)
-    return None if spec is None else ground.decide(spec)
+def _text(patch: Patch) -> str:
+    return json.dumps({"spec": patch}, separators=(",", ":"), sort_keys=True)
 
 
 def _numbers(fit: Fit) -> str:
@@ -155,17 +164,20 @@ def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:
 
 
 def _larger_share(ground: Ground) -> Iterator[tuple[str, Patch]]:
-    shares = set()
-    for trial in ground.trials:
-        gpu = trial.candidate.pool.gpu
-        if trial.setting is not None:
-            share = highest_utilization_percent(
-                gpu.total_bytes, gpu.reserved_at_start_bytes, trial.candidate.tensor_parallel_size
-            )
-            if share > trial.utilization_percent:
-                shares.add(share)
+    """Shares that may be proposed on a candidate, if they hold what any of the candidates needs."""
+    sized = [trial for trial in ground.trials if trial.setting is not None]
+    shares = {share for trial in sized if (share := _highest(trial)) > trial.utilization_percent}
+    needs = [(trial.candidate.pool.gpu.total_bytes, trial.needed_bytes or 0) for trial in sized]
     for share in sorted(shares):
-        yield f"utilizationPercent {share}", {"memory": {"utilizationPercent": share}}
+        if any(needed <= share_bytes(total, share / 100) for total, needed in needs):
+            yield f"utilizationPercent {share}", {"memory": {"utilizationPercent": share}}
+
+
+def _highest(trial: Trial) -> int:
+    gpu = trial.candidate.pool.gpu
+    return highest_utilization_percent(
+        gpu.total_bytes, gpu.reserved_at_start_bytes, trial.candidate.tensor_parallel_size
+    )
 
 
 def _smaller_memory(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -248,10 +260,9 @@ def _with_context(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[st
 
 
 def _shorter_beside(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:
-    spec = _patched(ground.spec, patch)
-    outcome = None if spec is None else ground.decide(spec)
-    if spec is not None and isinstance(outcome, Misfit):
-        for shorter, both in _shorter(spec, outcome.trials, patch):
+    outcome = ground.outcome(patch)
+    if isinstance(outcome, Misfit):
+        for shorter, both in _shorter(outcome.spec, outcome.trials, patch):
             yield shorter if "context" in patch else f"{title} and {shorter}", both
 
 

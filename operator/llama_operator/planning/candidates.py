@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.reasons import Reason
-from llama_operator.api.v1alpha1 import HardwareSpec, KvCacheDType, LlamaDeploymentSpec
+from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
 from llama_operator.catalog.rows import Scheme
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
-from llama_operator.api.v1alpha1 import EngineType, LlamaDeploymentSpec, ModelFormat
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import (
     EngineHost,
@@ -37,7 +38,6 @@ class Choice:
     """One publication of the model and the engine that would serve it.
 
     `shape` is what its sizes follow from, the same object in every choice of the model.
-    `download_bytes` are its files: 16-bit weights where the engine quantizes them itself.
     """
 
     model: Model
@@ -48,7 +48,14 @@ class Choice:
     version: EngineVersion
     host: EngineHost
     image: str
-    download_bytes: int
+
+    @property
+    def download_bytes(self) -> int:
+        """Bytes of its files: 16-bit weights where the engine quantizes them itself."""
+        row = self.publication
+        return row.file_bytes or download_bytes(
+            self.shape, self.scheme, quantize_at_load=row.quantize_at_load
+        )
 
     @property
     def title(self) -> str:
@@ -152,8 +159,6 @@ def _choice(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> Ch
         version=version,
         host=catalog.host(version.engine),
         image=spec.engine.image or version.image,
-        download_bytes=row.file_bytes
-        or download_bytes(shape, scheme, quantize_at_load=row.quantize_at_load),
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from llama_operator.api.enums import KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
-from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec, ModelFormat
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.planning.candidates import compute_dtype
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 
 from llama_operator.api.plan import Plan
@@ -14,7 +15,7 @@ from llama_operator.planning.candidates import (
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
-from llama_operator.planning.trials import Trial, attempt, hold
+from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold
 from llama_operator.sizing.engine_budget import planned_utilization_percent
 
 ACCEPTED_LIMIT = 32
@@ -50,11 +51,22 @@ class Fit:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Misfit:
-    """Nothing fits; every trial says why."""
+    """Nothing fits, of any choice on any candidate; every trial says why when it is asked."""
 
-    trials: tuple[Trial, ...]
+    spec: LlamaDeploymentSpec
+    options: Sequence[Choice]
+    survey: Survey
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial, in the order of choices and candidates."""
+        return tuple(
+            attempt(self.spec, choice, candidate)
+            for choice in self.options
+            for candidate in candidates(self.spec, choice, self.survey.pools)
+        )
 
 
 def decide(
@@ -83,37 +95,36 @@ def decide(
 
 
 def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
-    failed: list[Trial] = []
     for choice in options:
-        fitting: list[Trial] = []
-        for trial in _trials(spec, choice, survey):
-            (failed if trial.verdict else fitting).append(trial)
-        if fitting:
-            return _best(spec, fitting, survey)
-    return Misfit(tuple(failed))
+        fit = _first(spec, choice, survey)
+        if fit is not None:
+            return fit
+    return Misfit(spec, options, survey)
 
 
-def _trials(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Iterable[Trial]:
-    """Trials of a choice; of each pool no more GPUs than the fewest that fit."""
+def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | None:
+    """The first trial by rank that is free on its own product; without one the best that fits.
+
+    Of each pool no more GPUs are tried than the fewest that fit, and none that rank below a trial
+    that is free.
+    """
+    wanted = _wanted_replicas(spec)
+    shortages = Shortages()
+    fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
-    for candidate in candidates(spec, choice, survey.pools):
+    for candidate in sorted(candidates(spec, choice, survey.pools), key=_rank):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
-        if key in done:
+        trial = None if key in done else fitting(spec, choice, candidate, shortages)
+        if trial is None:
             continue
-        trial = attempt(spec, choice, candidate)
-        if trial.verdict is None:
-            done.add(key)
-        yield trial
-
-
-def _best(spec: LlamaDeploymentSpec, fitting: Iterable[Trial], survey: Survey) -> Fit:
-    """The first that is free on its own product, else on all accepted ones, else the first."""
-    ranked = sorted(fitting, key=_rank)
-    for trial in ranked:
-        if _own_free_replicas(trial) >= _wanted_replicas(spec):
+        if _own_free_replicas(trial) >= wanted:
             return _fit(spec, trial, survey)
-    first = _fit(spec, ranked[0], survey)
-    others = (_fit(spec, trial, survey) for trial in ranked[1:])
+        done.add(key)
+        fits.append(trial)
+    if not fits:
+        return None
+    first = _fit(spec, fits[0], survey)
+    others = (_fit(spec, trial, survey) for trial in fits[1:])
     return next((fit for fit in chain((first,), others) if fit.fits_now), first)
 
 
@@ -129,8 +140,7 @@ def _own_free_replicas(trial: Trial) -> int:
     return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
 
 
-def _rank(trial: Trial) -> tuple[int, int, int, str, str]:
-    candidate = trial.candidate
+def _rank(candidate: Candidate) -> tuple[int, int, int, str, str]:
     return (
         candidate.preference,
         candidate.tensor_parallel_size,

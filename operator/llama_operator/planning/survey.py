@@ -1,7 +1,7 @@
 """What GPUs a cluster has and which are free, grouped so that its size does not matter."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from llama_operator.catalog.catalog import Catalog
@@ -43,6 +43,7 @@ class GpuPool:
     """All usable nodes with the same GPU product and extended resource.
 
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
+    `groups` ascend.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
     """
 
@@ -57,7 +58,7 @@ class GpuPool:
     @property
     def largest_cards(self) -> int:
         """Cards of the node that has most."""
-        return max(group.cards for group in self.groups)
+        return self.groups[-1].cards
 
     @property
     def cards(self) -> int:
@@ -113,12 +114,14 @@ def survey_stock(stock: Stock, catalog: Catalog) -> Survey:
     return Survey(pools, unusable_nodes=unusable, unknown_memory_nodes=unknown)
 
 
-def with_reserved(surveyed: Survey, reserved: Iterable[Reserved]) -> Survey:
+def with_reserved(surveyed: Survey, reserved: Collection[Reserved]) -> Survey:
     """The survey less the cards of replicas that are planned but not bound.
 
     The largest and pickiest plans come first; each replica takes the cards of one node, where they
     fit tightest.
     """
+    if not reserved:
+        return surveyed
     copies = [(pool.product, dict(pool.free)) for pool in surveyed.pools]
     for products, gpus, replicas in sorted(reserved, key=lambda row: (-row[1], len(row[0]), row)):
         accepted = [copy for product, copy in copies if product in products]

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
+from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
-from llama_operator.api.v1alpha1 import KvCacheDType, LlamaDeploymentSpec
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, compute_dtype, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.sizing.engine_budget import (
+    EngineRules,
+    budget_bytes,
     default_batch,
     engine_rules,
     planned_utilization_percent,
@@ -23,7 +27,8 @@ from llama_operator.sizing.estimate import (
     stage_caches,
 )
 from llama_operator.sizing.host import HostNeeds, host_needs
-from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.sizing.outside import non_torch_bytes
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.units import format_gib
 
@@ -54,6 +59,14 @@ STAGES: Final = (
     Reason.HOST_TOO_SMALL,
 )
 """What may be wrong, in the order of checking: the later, the nearer to fitting."""
+MEMORY_VERDICTS: Final = frozenset(
+    {
+        Reason.WEIGHTS_TOO_LARGE,
+        Reason.ACTIVATION_TOO_LARGE,
+        Reason.CUDA_GRAPHS_TOO_LARGE,
+        Reason.KV_CACHE_TOO_SMALL,
+    }
+)
 
 
 _sized = lru_cache(maxsize=4096)(estimate)
@@ -136,6 +149,38 @@ class Trial:
         return _longest(wanted, limit=self.choice.context_length)
 
 
+class Load(NamedTuple):
+    """What one spec and choice ask of a GPU beyond the choice's own bytes.
+
+    Placements with equal loads need equal bytes of each GPU, whatever memory it has.
+    """
+
+    tensor_parallel_size: int
+    max_num_batched_tokens: int
+    max_num_seqs: int
+    dtype_bytes: int
+    non_torch_bytes: int
+
+
+class Shortages:
+    """What placements of one spec and choice that lack memory need, by their load.
+
+    It rules out GPUs that have less, without sizing them.
+    """
+
+    def __init__(self) -> None:
+        self._needed_bytes: dict[Load, int] = {}
+
+    def add(self, load: Load, trial: Trial) -> None:
+        """Remember a trial that failed, if it lacks memory."""
+        if trial.verdict in MEMORY_VERDICTS and trial.needed_bytes is not None:
+            self._needed_bytes[load] = trial.needed_bytes
+
+    def exclude(self, load: Load, budget_bytes: int) -> bool:
+        """Whether the same load was seen to need more than this."""
+        return budget_bytes < self._needed_bytes.get(load, 0)
+
+
 def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Trial:
     """Size one choice on one candidate and say whether it fits, now or later.
 
@@ -146,21 +191,39 @@ def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> 
     refusal = gpu_refusal(spec, choice, candidate)
     if refusal is not None:
         return Trial(choice, candidate, *refusal)
-    setting = _setting(spec, choice, candidate)
-    if spec.context.max_model_len is None:
-        least = _least(setting, choice)
-        if not _sized(least).fits:
-            return hold(choice, candidate, least)
-        longest = _longest(setting, limit=choice.context_length)
-        setting = replace(setting, max_model_len=longest)
-    return hold(choice, candidate, setting)
+    return _judge(spec, choice, candidate, _load(spec, choice, candidate))
+
+
+def fitting(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, shortages: Shortages
+) -> Trial | None:
+    """The trial of `attempt` if it fits, else None.
+
+    Args:
+        spec: what to serve.
+        choice: one publication.
+        candidate: GPUs.
+        shortages: of the same spec and choice; this trial is added to them.
+    """
+    if gpu_refusal(spec, choice, candidate) is not None:
+        return None
+    load = _load(spec, choice, candidate)
+    if shortages.exclude(load, _budget_bytes(spec, choice, candidate)):
+        return None
+    trial = _judge(spec, choice, candidate, load)
+    if trial.verdict is None:
+        return trial
+    shortages.add(load, trial)
+    return None
 
 
 def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
     """Judge a setting: memory first, then the host."""
     found = _sized(setting)
-    if found.reason is not None and not found.stages:
-        return Trial(choice, candidate, _REASONS[found.reason], found.message)
+    if found.reason is not None:
+        if not found.stages:
+            return Trial(choice, candidate, _REASONS[found.reason], found.message)
+        return Trial(choice, candidate, _REASONS[found.reason], "", setting, found)
     host = host_needs(
         setting,
         choice.host,
@@ -168,12 +231,20 @@ def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
     )
-    verdict = None if found.reason is None else _REASONS[found.reason]
-    why = ""
-    if verdict is None:
-        why = _host_shortage(candidate, host)
-        verdict = Reason.HOST_TOO_SMALL if why else None
+    why = _host_shortage(candidate, host)
+    verdict = Reason.HOST_TOO_SMALL if why else None
     return Trial(choice, candidate, verdict, why, setting, found, host)
+
+
+def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load) -> Trial:
+    setting = _setting(spec, choice, candidate, load)
+    if spec.context.max_model_len is None:
+        least = _least(setting, choice)
+        if not _sized(least).fits:
+            return hold(choice, candidate, least)
+        longest = _longest(setting, limit=choice.context_length)
+        setting = replace(setting, max_model_len=longest)
+    return hold(choice, candidate, setting)
 
 
 def _least(setting: Setting, choice: Choice) -> Setting:
@@ -194,32 +265,65 @@ def _request_bytes(setting: Setting) -> int:
     )
 
 
-def _setting(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Setting:
-    gpu, size, memory = candidate.pool.gpu, candidate.tensor_parallel_size, spec.memory
-    version, context = choice.version, spec.context.max_model_len or choice.context_length
-    rules = engine_rules(version.engine, version.version)
+def _rules(choice: Choice) -> EngineRules:
+    return engine_rules(choice.version.engine, choice.version.version)
+
+
+def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Load:
+    gpu, memory = candidate.pool.gpu, spec.memory
+    context = spec.context.max_model_len or choice.context_length
+    rules, size = _rules(choice), candidate.tensor_parallel_size
     defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
     seqs = memory.max_num_seqs or max(defaults.max_num_seqs, spec.context.concurrency)
     if memory.max_num_seqs is None and tokens is not None:
         seqs = min(seqs, tokens)
-    percent = memory.utilization_percent or planned_utilization_percent(
-        gpu.total_bytes, gpu.reserved_at_start_bytes, size
+    return Load(
+        tensor_parallel_size=size,
+        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
+        max_num_seqs=seqs,
+        dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
+        non_torch_bytes=non_torch_bytes(
+            rules.memory, tensor_parallel_size=size, nvlink=gpu.nvlink_gb_per_second > 0
+        ),
     )
+
+
+def _dtype(choice: Choice, gpu: Gpu) -> str:
+    return _DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)]
+
+
+def _utilization(spec: LlamaDeploymentSpec, candidate: Candidate) -> float:
+    gpu = candidate.pool.gpu
+    percent = spec.memory.utilization_percent or planned_utilization_percent(
+        gpu.total_bytes, gpu.reserved_at_start_bytes, candidate.tensor_parallel_size
+    )
+    return percent / 100
+
+
+def _budget_bytes(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> int:
+    gpu = candidate.pool.gpu
+    share = _utilization(spec, candidate)
+    return budget_bytes(_rules(choice), gpu.total_bytes, share, gpu.reserved_at_start_bytes)
+
+
+def _setting(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load
+) -> Setting:
     return complete_setting(
         choice.shape,
         choice.scheme,
-        engine=version.engine,
-        engine_version=version.version,
-        gpu=gpu,
-        tensor_parallel_size=size,
-        utilization=percent / 100,
-        max_model_len=context,
-        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
-        max_num_seqs=seqs,
-        enforce_eager=memory.cuda_graphs is not CudaGraphs.ENABLED,
-        dtype=_DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)],
-        kv_cache_dtype=KV_DTYPES[memory.kv_cache_d_type],
+        engine=choice.version.engine,
+        engine_version=choice.version.version,
+        gpu=candidate.pool.gpu,
+        tensor_parallel_size=load.tensor_parallel_size,
+        utilization=_utilization(spec, candidate),
+        max_model_len=spec.context.max_model_len or choice.context_length,
+        max_num_batched_tokens=load.max_num_batched_tokens,
+        max_num_seqs=load.max_num_seqs,
+        enforce_eager=spec.memory.cuda_graphs is not CudaGraphs.ENABLED,
+        dtype=_dtype(choice, candidate.pool.gpu),
+        kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
         concurrency=spec.context.concurrency,
     )
 

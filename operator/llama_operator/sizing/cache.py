@@ -1,7 +1,7 @@
 """Bytes of the KV cache and of states on one rank, and the tokens that a pool of them holds."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
@@ -13,8 +13,10 @@ from llama_operator.sizing.models.model import (
     CrossCache,
     HeadsCache,
     LatentCache,
+    Layer,
     ModelShape,
     StateCache,
+    counted_layers,
 )
 from llama_operator.units import ceil_div, ceil_to
 
@@ -147,6 +149,11 @@ class StageCache:
         return not any(kind.window or kind.state_bytes or kind.image_tokens for kind in self.kinds)
 
     @cached_property
+    def linear(self) -> bool:
+        """Whether bytes of a request grow by the same for every block, of equal blocks."""
+        return self.plain and len({kind.block_tokens for kind in self.kinds}) == 1
+
+    @cached_property
     def _drops_tokens(self) -> bool:
         return any(kind.window or kind.state_bytes for kind in self.kinds)
 
@@ -237,7 +244,7 @@ def stage_cache(
         dtype_bytes: bytes of the compute dtype, for the convolutions of states.
         engine: facts of the engine version.
     """
-    caches = Counter(layer.cache for layer in model.layers[first_layer : first_layer + layers])
+    caches = _caches(counted_layers(model, first_layer, layers))
     merged: Counter[CacheKind] = Counter()
     for cache, count in caches.items():
         if cache is not None:
@@ -260,8 +267,16 @@ def token_bytes(
     """KV-cache bytes of one token in all layers on one rank, windowed layers in full."""
     return sum(
         count * _token_bytes(cache, tensor_parallel_size, element, 1)
-        for cache, count in Counter(layer.cache for layer in model.layers).items()
+        for cache, count in _caches(counted_layers(model)).items()
     )
+
+
+def _caches(layers: Iterable[tuple[Layer, int]]) -> Counter[Cache]:
+    """Layers by what they keep."""
+    caches: Counter[Cache] = Counter()
+    for layer, count in layers:
+        caches[layer.cache] += count
+    return caches
 
 
 def _kind(

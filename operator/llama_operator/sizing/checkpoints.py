@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from llama_operator.catalog.rows import Scheme
 from llama_operator.sizing.gguf import gguf_bytes
-from llama_operator.sizing.kept import StoredLayer, stored_layers
+from llama_operator.sizing.kept import StoredLayer, counted_stored_layers
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.quantized import (
     SIXTEEN_BIT_BYTES,
@@ -63,13 +63,10 @@ def download_bytes(
 
 @lru_cache(maxsize=1024)
 def _checkpoint_bytes(model: ModelShape, scheme: Scheme, dtype_bytes: int) -> int:
-    sizes: dict[tuple[int, frozenset[int]], int] = {}
-    total = 0
-    for stored in stored_layers(model, scheme):
-        key = (id(stored.layer), stored.kept)
-        if key not in sizes:
-            sizes[key] = _layer_bytes(stored, scheme, dtype_bytes)
-        total += sizes[key]
+    total = sum(
+        count * _layer_bytes(stored, scheme, dtype_bytes)
+        for stored, count in counted_stored_layers(model, scheme)
+    )
     others = [*model.embedding, *model.final, *model.vision, *model.not_loaded]
     if model.lm_head is not None:
         others.append(model.lm_head)

@@ -5,8 +5,8 @@ from functools import lru_cache
 from typing import Final
 
 from llama_operator.catalog.rows import Scheme
-from llama_operator.sizing.kept import StoredLayer, stored_layers
-from llama_operator.sizing.models.model import CrossCache, HeadsCache, ModelShape
+from llama_operator.sizing.kept import StoredLayer, counted_stored_layers
+from llama_operator.sizing.models.model import CrossCache, HeadsCache, ModelShape, counted_layers
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.sizing.quantized import is_quantized
 from llama_operator.sizing.shards import Division, padded_vocabulary, rank_shape
@@ -67,12 +67,7 @@ def division_obstacle(
     )
     if size > 1 and (obstacle := _heads_obstacle(model, size)) is not None:
         return obstacle
-    seen: set[tuple[int, frozenset[int]]] = set()
-    for stored in stored_layers(model, scheme):
-        key = (id(stored.layer), stored.kept)
-        if key in seen:
-            continue
-        seen.add(key)
+    for stored, _ in counted_stored_layers(model, scheme):
         for obstacle in _layer_obstacles(stored, scheme, division):
             return obstacle
     for tensor in model.vision:
@@ -94,7 +89,7 @@ def _heads_obstacle(model: ModelShape, size: int) -> str | None:
         return f"{heads} attention heads do not divide by {size}"
     for kv_heads in {
         layer.cache.kv_heads
-        for layer in model.layers
+        for layer, _ in counted_layers(model)
         if isinstance(layer.cache, HeadsCache | CrossCache)
     }:
         if kv_heads % size and size % kv_heads:

@@ -1,28 +1,25 @@
 """Where every byte of one setting goes, and whether the engine would start with it."""
 
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
 
 from llama_operator.sizing.cache import StageCache, element_size, stage_cache
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.engine_budget import (
     OUTSIDE_HEADROOM_BYTES,
+    EngineRules,
     Taken,
     pool_bytes,
     share_bytes,
 )
+from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import GpuBytes, offload, offloads
-from llama_operator.sizing.outside import cuda_graph_bytes, non_torch_bytes
-from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
-from llama_operator.sizing.rank_weights import rank_weights_bytes
+from llama_operator.sizing.peak import image_bound_bytes
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.stages import stage_range
+from llama_operator.sizing.stages import stage_ranges
 from llama_operator.sizing.support import Reason, obstacle
+from llama_operator.sizing.taken import taken_by_stage
 from llama_operator.units import ceil_to, format_gib
-
-VLLM: Final = "vLLM"
-FUSED_EXPERTS: Final = "mxfp4"
-"""Family of schemes whose experts compute in the stored format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,19 +145,23 @@ def largest_context(setting: Setting, *, limit: int | None = None) -> int:
     if _short_of_graphs(setting, _headroom(setting, stages)):
         return 0
     block = max(cache.block_tokens for cache in caches)
+    batch, concurrency = setting.max_num_batched_tokens, setting.concurrency
     rooms = [(cache, stage.room_bytes or 0) for cache, stage in zip(caches, stages, strict=True)]
 
     def fits(tokens: int) -> bool:
         return all(
-            room > 0
-            and setting.concurrency * cache.request_bytes(tokens, setting.max_num_batched_tokens)
-            <= room
+            room > 0 and concurrency * cache.request_bytes(tokens, batch) <= room
             for cache, room in rooms
         )
 
     if fits(longest):
         return longest
     low, high = 0, longest // block
+    if all(cache.linear and cache.block_tokens == block for cache in caches):
+        blocks = [
+            room // (concurrency * cache.request_bytes(block, batch)) for cache, room in rooms
+        ]
+        return max(0, min(high, *blocks)) * block
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(middle * block) else (low, middle - 1)
@@ -173,34 +174,37 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
     Raises:
         SizingError: the KV-cache dtype is not known.
     """
-    element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
-    size = 1 if offloads(setting) else setting.tensor_parallel_size
-    return tuple(
-        stage_cache(
-            setting.model,
-            layers.start,
-            len(layers),
-            size,
-            element,
-            setting.dtype_bytes,
-            setting.rules.memory,
-        )
-        for layers in _stage_layers(setting)
+    return _caches(
+        setting.model,
+        _stage_layers(setting),
+        1 if offloads(setting) else setting.tensor_parallel_size,
+        setting.kv_cache_dtype,
+        setting.dtype_bytes,
+        setting.rules,
     )
 
 
-def weights_bytes(setting: Setting, stage: int) -> int:
-    """Weights on one rank of a stage, as the engine logs them; llama.cpp's are GPU buffers."""
-    if offloads(setting):
-        return offload(setting).gpus[stage].weights_bytes
-    return rank_weights_bytes(
-        setting.model,
-        setting.scheme,
-        tensor_parallel_size=setting.tensor_parallel_size,
-        pipeline_parallel_size=setting.pipeline_parallel_size,
-        stage=stage,
-        dtype_bytes=setting.dtype_bytes,
-        vllm_version=setting.rules.version if setting.rules.engine == VLLM else None,
+@lru_cache(maxsize=4096)
+def _caches(
+    model: ModelShape,
+    stages: tuple[range, ...],
+    tensor_parallel_size: int,
+    kv_cache_dtype: str,
+    dtype_bytes: int,
+    rules: EngineRules,
+) -> tuple[StageCache, ...]:
+    element = element_size(kv_cache_dtype, dtype_bytes)
+    return tuple(
+        stage_cache(
+            model,
+            layers.start,
+            len(layers),
+            tensor_parallel_size,
+            element,
+            dtype_bytes,
+            rules.memory,
+        )
+        for layers in stages
     )
 
 
@@ -208,10 +212,7 @@ def _stage_layers(setting: Setting) -> tuple[range, ...]:
     """Decoder layers of each stage; llama.cpp's are those of each GPU."""
     if offloads(setting):
         return tuple(gpu.layers for gpu in offload(setting).gpus)
-    stages = setting.pipeline_parallel_size
-    return tuple(
-        stage_range(setting.model.num_hidden_layers, stages, stage) for stage in range(stages)
-    )
+    return stage_ranges(setting.model.num_hidden_layers, setting.pipeline_parallel_size)
 
 
 def _bounds(setting: Setting) -> tuple[str, ...]:
@@ -241,7 +242,8 @@ def _stages(
         return tuple(
             _gpu(setting, gpu, cache, budget) for gpu, cache in zip(gpus, caches, strict=True)
         )
-    return tuple(_stage(setting, stage, cache, budget) for stage, cache in enumerate(caches))
+    parts = zip(_stage_layers(setting), caches, taken_by_stage(setting), strict=True)
+    return tuple(_stage(setting, *part, budget) for part in parts)
 
 
 def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
@@ -263,33 +265,9 @@ def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None)
     )
 
 
-def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) -> StageEstimate:
-    model, layers = setting.model, _stage_layers(setting)[stage]
-    size, stages = setting.tensor_parallel_size, setting.pipeline_parallel_size
-    taken = Taken(
-        weights=weights_bytes(setting, stage),
-        activation=activation_bytes(
-            model,
-            Step(
-                tokens=setting.max_num_batched_tokens,
-                seqs=setting.max_num_seqs,
-                tensor_parallel_size=size,
-                dtype_bytes=setting.dtype_bytes,
-                fused_experts=setting.scheme.family == FUSED_EXPERTS,
-            ),
-            setting.rules.memory,
-            first_layer=layers.start,
-            layers=len(layers),
-            last_stage=stage == stages - 1,
-        ),
-        non_torch=non_torch_bytes(
-            setting.rules.memory,
-            tensor_parallel_size=size,
-            pipeline_parallel_size=stages,
-            nvlink=setting.nvlink,
-        ),
-        cuda_graphs=_graphs(setting, len(layers)),
-    )
+def _stage(
+    setting: Setting, layers: range, cache: StageCache, taken: Taken, budget: int | None
+) -> StageEstimate:
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
     context, batch = setting.max_model_len, setting.max_num_batched_tokens
     return StageEstimate(
@@ -302,18 +280,6 @@ def _stage(setting: Setting, stage: int, cache: StageCache, budget: int | None) 
         kv_cache_bytes=room,
         kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),
         request_bytes=cache.request_bytes(context, batch),
-    )
-
-
-def _graphs(setting: Setting, layers: int) -> int:
-    if setting.enforce_eager or not setting.rules.memory.captures_graphs:
-        return 0
-    return cuda_graph_bytes(
-        setting.model,
-        layers=layers,
-        tensor_parallel_size=setting.tensor_parallel_size,
-        max_num_seqs=setting.max_num_seqs,
-        max_num_batched_tokens=setting.max_num_batched_tokens,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import UnsupportedSchemeError
-from llama_operator.sizing.models.model import Layer, ModelShape
+from llama_operator.sizing.models.model import Layer, ModelShape, counted, counted_layers
 from llama_operator.sizing.models.tensors import Part, Tensor
 from llama_operator.sizing.quantized import is_quantized
 from llama_operator.sizing.scheme_names import UNQUANTIZED
@@ -54,6 +54,8 @@ class StoredLayer(NamedTuple):
 def stored_layers(model: ModelShape, scheme: Scheme) -> tuple[StoredLayer, ...]:
     """Every decoder layer with what of it is not quantized although the scheme could.
 
+    Layers of which the same is kept are one object.
+
     Meta's fbgemm checkpoints keep attention everywhere and the feed-forward part of the first and
     the last layer (`modules_to_not_convert` of Llama-3.1-405B-Instruct-FP8). Otherwise entries of
     `ModelShape.kept` count: the path of a module or layer, a part of such a path, one with `*` in
@@ -69,40 +71,62 @@ def stored_layers(model: ModelShape, scheme: Scheme) -> tuple[StoredLayer, ...]:
     if scheme.family == "fbgemm-fp8":
         return tuple(_of_fbgemm(model))
     if scheme.family in _IGNORING or not model.kept:
-        return tuple(StoredLayer(layer, _NOTHING) for layer in model.layers)
+        whole = {id(layer): StoredLayer(layer, _NOTHING) for layer, _ in counted_layers(model)}
+        return tuple(whole[id(layer)] for layer in model.layers)
     return tuple(_by_name(model, scheme))
+
+
+@lru_cache(maxsize=1024)
+def counted_stored_layers(
+    model: ModelShape, scheme: Scheme, first_layer: int = 0, layers: int | None = None
+) -> tuple[tuple[StoredLayer, int], ...]:
+    """The different ones of `stored_layers` in a model or a stage, each with its number.
+
+    Args:
+        model: with the entries of its configuration.
+        scheme: of the checkpoint.
+        first_layer: of the stage.
+        layers: of the stage; None for all from the first on.
+
+    Raises:
+        UnsupportedSchemeError: a regular expression is none.
+    """
+    stop = None if layers is None else first_layer + layers
+    return counted(stored_layers(model, scheme)[first_layer:stop])
 
 
 def _of_fbgemm(model: ModelShape) -> Iterator[StoredLayer]:
     last = model.num_hidden_layers - 1
+    found: dict[tuple[int, bool], StoredLayer] = {}
     for index, layer in enumerate(model.layers):
-        edge = index in (0, last)
-        yield StoredLayer(
-            layer,
-            frozenset(
+        key = id(layer), index in (0, last)
+        if key not in found:
+            kept = frozenset(
                 position
                 for position, tensor in enumerate(layer.tensors)
-                if tensor.linear and (edge or tensor.part is Part.ATTENTION)
-            ),
-        )
+                if tensor.linear and (key[1] or tensor.part is Part.ATTENTION)
+            )
+            found[key] = StoredLayer(layer, kept)
+        yield found[key]
 
 
 def _by_name(model: ModelShape, scheme: Scheme) -> Iterator[StoredLayer]:
     names, names_of_layers = _plain_entries(model.kept)
     patterns = _pattern_entries(model.kept)
     by_layer = any(_tells_layers(pattern.pattern) for pattern in patterns)
-    found: dict[tuple[int, frozenset[str], int], frozenset[int]] = {}
+    found: dict[tuple[int, frozenset[str], int], StoredLayer] = {}
     for index, layer in enumerate(model.layers):
         own_names = names_of_layers.get(index, _NO_NAMES)
         key = (id(layer), own_names, index if by_layer else 0)
         if key not in found:
-            found[key] = frozenset(
+            kept = frozenset(
                 position
                 for position, tensor in enumerate(layer.tensors)
                 if is_quantized(tensor, scheme)
                 and (_is_named(tensor, names, own_names) or _is_matched(tensor, index, patterns))
             )
-        yield StoredLayer(layer, found[key])
+            found[key] = StoredLayer(layer, kept)
+        yield found[key]
 
 
 def _plain_entries(kept: tuple[str, ...]) -> tuple[frozenset[str], dict[int, frozenset[str]]]:

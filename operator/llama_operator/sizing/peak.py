@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from llama_operator.catalog.engine_memory import EngineMemory
-from llama_operator.sizing.models.model import FeedForward, ModelShape
+from llama_operator.sizing.models.model import FeedForward, ModelShape, counted_layers
 from llama_operator.sizing.models.tensors import Part
 from llama_operator.units import GIB, ceil_to
 
@@ -129,7 +129,7 @@ def _widths(
     """Elements of a token that the widest expert layer and the widest dense layer hold."""
     parts = {
         layer.feed_forward
-        for layer in model.layers[first_layer : first_layer + layers]
+        for layer, _ in counted_layers(model, first_layer, layers)
         if layer.feed_forward is not None
     }
     experts = max((_experts(part, model, tensor_parallel_size) for part in parts), default=0.0)

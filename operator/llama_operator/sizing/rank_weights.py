@@ -8,8 +8,8 @@ from typing import Final
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.allocator import allocated_bytes
-from llama_operator.sizing.kept import StoredLayer, stored_layers
-from llama_operator.sizing.models.model import LatentCache, ModelShape
+from llama_operator.sizing.kept import StoredLayer, counted_stored_layers
+from llama_operator.sizing.models.model import LatentCache, ModelShape, counted_layers
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.sizing.quantized import (
     SIXTEEN_BIT_BYTES,
@@ -91,7 +91,7 @@ def latent_workspace_bytes(
 
 @lru_cache(maxsize=1024)
 def _is_latent(model: ModelShape) -> bool:
-    return any(isinstance(layer.cache, LatentCache) for layer in model.layers)
+    return any(isinstance(layer.cache, LatentCache) for layer, _ in counted_layers(model))
 
 
 @lru_cache(maxsize=2048)
@@ -110,15 +110,10 @@ def _rank_weights_bytes(
         whole_vision=model.mistral_format,
         padded_experts=scheme.family == "mxfp4",
     )
-    stored = stored_layers(model, scheme)
-    sizes: dict[tuple[int, frozenset[int]], int] = {}
+    layers = stage_range(model.num_hidden_layers, pipeline_parallel_size, stage)
     total = allocated_bytes(rope_table_bytes(model, dtype_bytes=dtype_bytes))
-    for index in stage_range(model.num_hidden_layers, pipeline_parallel_size, stage):
-        layer = stored[index]
-        key = (id(layer.layer), layer.kept)
-        if key not in sizes:
-            sizes[key] = _layer_bytes(layer, scheme, division, dtype_bytes)
-        total += sizes[key]
+    for layer, count in counted_stored_layers(model, scheme, layers.start, len(layers)):
+        total += count * _layer_bytes(layer, scheme, division, dtype_bytes)
     outer = _outer_tensors(model, is_first=stage == 0, is_last=stage == pipeline_parallel_size - 1)
     return total + sum(
         _engine_tensor_bytes([tensor], scheme, division, dtype_bytes) for tensor in outer

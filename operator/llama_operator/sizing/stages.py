@@ -1,6 +1,7 @@
 """Pipeline stages: which layers each of them holds."""
 
 from functools import lru_cache
+from itertools import accumulate
 
 
 @lru_cache(maxsize=1024)
@@ -25,6 +26,12 @@ def stage_range(num_hidden_layers: int, pipeline_parallel_size: int, stage: int)
         pipeline_parallel_size: number of stages.
         stage: from 0.
     """
+    return stage_ranges(num_hidden_layers, pipeline_parallel_size)[stage]
+
+
+@lru_cache(maxsize=1024)
+def stage_ranges(num_hidden_layers: int, pipeline_parallel_size: int) -> tuple[range, ...]:
+    """Indices of the layers of each stage, first to last."""
     sizes = stage_sizes(num_hidden_layers, pipeline_parallel_size)
-    first = sum(sizes[:stage])
-    return range(first, first + sizes[stage])
+    ends = accumulate(sizes)
+    return tuple(range(end - size, end) for size, end in zip(sizes, ends, strict=True))

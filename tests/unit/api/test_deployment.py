@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.v1alpha1 import EngineType, ModelFormat
+from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.errors import SpecError
 
 

@@ -103,6 +103,23 @@ RESULT: Json = {
         ],
         "drift": {"Service": [20.0, 40.0], "StatefulSet": [30.0, 2500.0]},
         "takeover": {"SIGKILL": [15.0, 19.0], "SIGTERM": [2.0, 3.5]},
+        "sizing": {
+            "one": {"what": "one of 2 models", "known_ms": [0.1, 0.3, 0.2], "new_ms": [0.4, 0.8]},
+            "first_fit": [
+                {"what": "8b", "known_ms": [1.0, 3.0], "new_ms": [4.0, 4.0]},
+                {"what": "70b", "known_ms": [2.0, 4.0], "new_ms": [5.0, 7.0]},
+            ],
+            "alternatives": [
+                {"what": "sizing", "known_ms": [10.0, 20.0, 60.0], "new_ms": [50.0]},
+                {"what": "planning 8b", "known_ms": [30.0], "new_ms": [40.0]},
+            ],
+            "jsonl": [
+                {"rows": 1000, "seconds": 0.5, "seconds_after_first": 0.25},
+                {"rows": 1000, "seconds": 0.4, "seconds_after_first": 0.2},
+                {"rows": 1000, "seconds": 1.0, "seconds_after_first": 0.8},
+            ],
+            "start": {"fits": [0.2, 0.4], "does not fit": [0.3, 0.6]},
+        },
     }
 }
 
@@ -129,6 +146,14 @@ def test_the_targets_of_a_result_are_as_worked_out_by_hand() -> None:
         ("drift", 2.5, False),
         ("takeover", 19.0, True),
         ("takeover", 3.5, False),
+        ("sizing", 0.2, True),
+        ("sizing", 0.6, False),
+        ("sizing", 3.0, True),
+        ("sizing", 6.0, False),
+        ("sizing", 30.0, True),
+        ("sizing", 50.0, True),
+        ("sizing", 2000.0, True),
+        ("sizing", 0.45, False),
     ]
 
 
@@ -139,6 +164,12 @@ def test_a_summary_tells_each_figure_in_the_words_of_its_target() -> None:
         "value": 0.6,
         "unit": "",
         "target": "at least 0.5",
+        "met": True,
+    }
+    assert found["size-jsonl"] == {
+        "value": 2000.0,
+        "unit": "",
+        "target": "at least 2000",
         "met": True,
     }
     assert found["takeover-sigterm"] == {

@@ -8,22 +8,46 @@ import pytest
 from benchmark.figures import summary
 from benchmark.names import SCENARIOS
 from benchmark.page import number, page, spread
-from benchmark.results import PAGE, PUBLISHED, newest
+from benchmark.results import PAGE, PUBLISHED, newest_of_each, runs, save
 
 SAMPLE = json.loads(Path(__file__).with_name("sample.json").read_text(encoding="utf-8"))
 
 
 def test_the_page_is_what_the_newest_results_render_to() -> None:
-    name, result = newest()
-    assert PAGE.read_text(encoding="utf-8") == page(result, name), "run make bench-page"
+    shown = newest_of_each(runs(PUBLISHED))
+    assert PAGE.read_text(encoding="utf-8") == page(shown), "run make bench-page"
 
 
 def test_a_published_result_is_named_for_its_day_and_commit() -> None:
-    for path in PUBLISHED.glob("*.json"):
-        result = json.loads(path.read_text(encoding="utf-8"))
-        assert set(result["scenarios"]) == set(SCENARIOS)
+    for name, result in runs(PUBLISHED):
+        assert set(result["scenarios"]) <= set(SCENARIOS)
         assert result["figures"] == summary(result)
-        assert path.stem == f"{result['started'][:10]}-{result['versions']['operator']}"
+        assert name.startswith(f"{result['started'][:10]}-{result['versions']['operator']}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        pytest.param(SCENARIOS, "2026-11-21-abc.json", id="all"),
+        pytest.param(["sizing", "cost"], "2026-11-21-abc-cost-sizing.json", id="some"),
+    ],
+)
+def test_a_run_of_some_scenarios_is_named_for_them(
+    asked: list[str], name: str, tmp_path: Path
+) -> None:
+    result = {"started": "2026-11-21T10:00:00+00:00", "versions": {"operator": "abc"}}
+    assert save(result, tmp_path, asked) == tmp_path / name
+    assert runs(tmp_path) == [(name, result)]
+
+
+def test_of_each_scenario_the_newest_run_counts() -> None:
+    first = ("1.json", {"started": "2026-01-01", "scenarios": {"drift": 1, "cost": 1}})
+    second = ("2.json", {"started": "2026-01-02", "scenarios": {"drift": 2}})
+    third = ("3.json", {"started": "2026-01-03", "scenarios": {"drift": 3, "sizing": 3}})
+    assert newest_of_each([third, second, first]) == [
+        ("3.json", {"started": "2026-01-03", "scenarios": {"drift": 3, "sizing": 3}}),
+        ("1.json", {"started": "2026-01-01", "scenarios": {"cost": 1}}),
+    ]
 
 
 ALWAYS = ["How it is measured", "Measured before"]
@@ -38,12 +62,12 @@ ALWAYS = ["How it is measured", "Measured before"]
 )
 def test_a_page_has_the_scenarios_that_were_run(kept: list[str], expected: list[str]) -> None:
     scenarios = {name: found for name, found in SAMPLE["scenarios"].items() if name in kept}
-    text = page({**SAMPLE, "scenarios": scenarios}, "sample.json")
+    text = page([("sample.json", {**SAMPLE, "scenarios": scenarios})])
     assert headings(text) == expected
 
 
 def test_a_page_without_a_run_tells_so() -> None:
-    text = page(None)
+    text = page([])
     assert "No run is published yet." in text
     assert headings(text) == ALWAYS
 
@@ -51,15 +75,35 @@ def test_a_page_without_a_run_tells_so() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "Of 19 targets 10 are met and 9 missed.",
+        "Of 27 targets 15 are met and 12 missed.",
         "| [burst](#burst) | rate divided by the bare client's, controllers stopped (medians) "
         "| ≥ 0.5 | 0.169 | **missed** |",
         "| `patch statefulsets` | 0 | 2 | 1 | 0 |",
         "| SIGKILL | 1 | 19.2 |",
+        "| one sizing | one of 2 models | 0.2 / 0.3 | 0.4 / 0.8 | 3 / 2 |",
+        "| `size`, does not fit | 0.45 (0.3 to 0.6) | 2 |",
     ],
 )
 def test_a_page_tells_what_was_measured(line: str) -> None:
-    assert line in page(SAMPLE, "sample.json").splitlines()
+    assert line in page([("sample.json", SAMPLE)]).splitlines()
+
+
+def test_a_page_of_two_runs_tells_both() -> None:
+    """A run of one scenario needs no control plane and has nothing to tell of it."""
+    machine = {key: one for key, one in SAMPLE["machine"].items() if key != "etcd_file_system"}
+    later = {
+        **SAMPLE,
+        "machine": machine,
+        "versions": SAMPLE["versions"] | {"operator": "abc"},
+        "scenarios": {"sizing": SAMPLE["scenarios"]["sizing"]},
+    }
+    earlier = {**SAMPLE, "scenarios": {"drift": SAMPLE["scenarios"]["drift"]}}
+    lines = page([("later.json", later), ("earlier.json", earlier)]).splitlines()
+    kubernetes, operator = (SAMPLE["versions"][key] for key in ("kubernetes", "operator"))
+    assert headings("\n".join(lines)) == ["Targets", ALWAYS[0], "drift", "sizing", ALWAYS[1]]
+    assert "| scenarios | sizing | drift |" in lines
+    assert f"| Kubernetes | none | {kubernetes} |" in lines
+    assert f"| operator | commit abc | commit {operator} |" in lines
 
 
 def headings(text: str) -> list[str]:

@@ -429,6 +429,11 @@ def test_a_configuration_that_is_none_is_refused(
             ["kubernetes", "aiohttp", "jinja2", "huggingface_hub", "httpx2", "matplotlib"],
             id="one setting",
         ),
+        pytest.param(
+            "size llama-3.1-instruct 8b --gpu NVIDIA-A10G",
+            ["pydantic", "yaml", "argcomplete"],
+            id="what fits instead",
+        ),
         pytest.param("size --help", ["llama_operator.sizing", "kubernetes"], id="help"),
     ],
 )

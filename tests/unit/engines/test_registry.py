@@ -1,6 +1,6 @@
 import pytest
 
-from llama_operator.api.v1alpha1 import EngineType
+from llama_operator.api.enums import EngineType
 from llama_operator.engines.registry import ENGINES, engine
 from llama_operator.errors import SpecError
 

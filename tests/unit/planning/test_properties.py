@@ -7,10 +7,16 @@ from hypothesis import strategies as st
 
 from llama_operator.api.reasons import REASONS
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import merge
+from llama_operator.planning.candidates import candidates
+from llama_operator.planning.choices import choices
+from llama_operator.planning.decide import Misfit, decide
 from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.outcome import Planned, Refusal
 from llama_operator.planning.plan import plan
+from llama_operator.planning.survey import survey
+from llama_operator.planning.trials import attempt
 from llama_operator.units import GIB
 from unit.planning.cluster import (
     A10G,
@@ -166,6 +172,29 @@ def test_every_alternative_fits_once_its_patch_is_applied(
         body = merge({"spec": spec.to_object()}, json.loads(alternative.patch))
         changed = LlamaDeploymentSpec.model_validate(body["spec"])
         assert isinstance(plan(changed, CATALOG, inventory), Planned), alternative.patch
+
+
+@given(specs, inventories)
+@settings(max_examples=150, deadline=None)
+def test_nothing_is_passed_over_that_fits(spec: LlamaDeploymentSpec, inventory: Inventory) -> None:
+    surveyed = survey(inventory, CATALOG)
+    try:
+        options = choices(spec, CATALOG)
+    except SpecError:
+        return
+    outcome = decide(spec, options, surveyed)
+    tried = [
+        attempt(spec, choice, candidate)
+        for choice in options
+        for candidate in candidates(spec, choice, surveyed.pools)
+    ]
+    if isinstance(outcome, Misfit):
+        assert outcome.trials == tuple(tried)
+        assert all(trial.verdict for trial in tried)
+    else:
+        assert outcome.trial in tried
+        first = next(trial.choice for trial in tried if trial.verdict is None)
+        assert outcome.trial.choice == first
 
 
 def more_memory(facts: NodeFacts, mib: int) -> NodeFacts:

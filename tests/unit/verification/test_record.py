@@ -143,7 +143,7 @@ def runs(root: Path) -> None:
     (root / "docs").mkdir()
 
 
-def benchmark(root: Path, name: str, date: str, ratio: float) -> None:
+def benchmark(root: Path, name: str, date: str, ratio: float, key: str = "ratio") -> None:
     folder = root / record.BENCHMARKS
     folder.mkdir(parents=True, exist_ok=True)
     figure = {"value": ratio, "unit": "", "target": "at most 1.5", "met": ratio <= 1.5}
@@ -152,7 +152,7 @@ def benchmark(root: Path, name: str, date: str, ratio: float) -> None:
         "started": f"{date}T10:00:00+00:00",
         "machine": machine,
         "versions": {"operator": "def-changed"},
-        "figures": {"ratio": figure},
+        "figures": {key: figure},
     }
     (folder / name).write_text(json.dumps(content))
 
@@ -180,6 +180,21 @@ def test_the_newest_benchmark_counts_and_soak_is_told(tmp_path: Path) -> None:
     assert "| ratio: 1.75 (promised: at most 1.5) | **not met** |" in text
     told = "| 2026-11-21 10:00:00 UTC | `def` with changes | `a.json` | 2 cores of a CPU, 24 GiB"
     assert told in text
+
+
+def test_each_figure_is_of_the_newest_run_that_has_it(tmp_path: Path) -> None:
+    runs(tmp_path)
+    benchmark(tmp_path, "a.json", "2026-11-19", 1.1)
+    benchmark(tmp_path, "b.json", "2026-11-20", 1.2)
+    benchmark(tmp_path, "c.json", "2026-11-21", 1.3, "rows")
+    many = Promise("many", "It takes many.", benchmarks=("rows", "ratio"))
+    made = record.make(tmp_path, [many])
+    assert [run["file"] for run in made["runs"]["benchmark"]] == ["c.json", "b.json"]
+    shown = made["promises"]["many"]["benchmark"]
+    assert {key: figure["value"] for key, figure in shown.items()} == {"rows": 1.3, "ratio": 1.2}
+    text = page.render((Section("All", "", (many,)),), made)
+    assert "| Benchmark | `make bench` | 2026-11-21 10:00:00 UTC |" in text
+    assert "| Benchmark | `make bench` | 2026-11-20 10:00:00 UTC |" in text
 
 
 def test_what_did_not_run_again_keeps_its_record(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """A model as layers of tensors, and what each layer keeps for a token or a request."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
 
 from llama_operator.sizing.models.tensors import Part, Tensor
 
@@ -67,6 +70,7 @@ class CrossCache:
     tokens: int
 
 
+_Item = TypeVar("_Item")
 Cache = HeadsCache | LatentCache | StateCache | CrossCache | None
 """What one layer keeps; None for a layer without attention."""
 
@@ -166,4 +170,32 @@ class ModelShape:
 
     def has_experts(self) -> bool:
         """Whether any layer is a mixture of experts."""
-        return any(t.part is Part.EXPERTS for layer in self.layers for t in layer.tensors)
+        return any(
+            tensor.part is Part.EXPERTS
+            for layer, _ in counted_layers(self)
+            for tensor in layer.tensors
+        )
+
+
+@lru_cache(maxsize=1024)
+def counted_layers(
+    model: ModelShape, first_layer: int = 0, layers: int | None = None
+) -> tuple[tuple[Layer, int], ...]:
+    """The kinds of layers of a model or a stage, each with the number of its layers.
+
+    Args:
+        model: its layers.
+        first_layer: of the stage.
+        layers: of the stage; None for all from the first on.
+    """
+    stop = None if layers is None else first_layer + layers
+    return counted(model.layers[first_layer:stop])
+
+
+def counted(items: Sequence[_Item]) -> tuple[tuple[_Item, int], ...]:
+    """The objects of a sequence, each once with how often it occurs, in the order of the first.
+
+    Layers of a kind are one object: what is the same for all of them is computed once.
+    """
+    objects = {id(item): item for item in items}
+    return tuple((objects[key], count) for key, count in Counter(map(id, items)).items())
