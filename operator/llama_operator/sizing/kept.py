@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, cast
 
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import UnsupportedSchemeError
@@ -38,6 +38,7 @@ _IGNORING: Final = frozenset({UNQUANTIZED, "gguf", "mlx"})
 _LAYER: Final = re.compile(r"(?:^|.*\.)(?:layers|blocks|h)\.([0-9]+)(?:\.|$)")
 _EXPERT: Final = re.compile(r"\bexperts\.[0-9]+\b")
 _PATTERN_LIMIT: Final = 400
+_PATTERN_MEMORY_BYTES: Final = 64 << 20
 _PREFIXES: Final = ("model", "language_model.model", "model.language_model", "backbone")
 _NOTHING: Final[frozenset[int]] = frozenset()
 _NO_NAMES: Final[frozenset[str]] = frozenset()
@@ -112,8 +113,8 @@ def _of_fbgemm(model: ModelShape) -> Iterator[StoredLayer]:
 
 def _by_name(model: ModelShape, scheme: Scheme) -> Iterator[StoredLayer]:
     names, names_of_layers = _plain_entries(model.kept)
-    patterns = _pattern_entries(model.kept)
-    by_layer = any(_tells_layers(pattern.pattern) for pattern in patterns)
+    pattern = _pattern(model.kept)
+    by_layer = pattern is not None and _tells_layers(pattern.pattern)
     found: dict[tuple[int, frozenset[str], int], StoredLayer] = {}
     for index, layer in enumerate(model.layers):
         own_names = names_of_layers.get(index, _NO_NAMES)
@@ -123,7 +124,7 @@ def _by_name(model: ModelShape, scheme: Scheme) -> Iterator[StoredLayer]:
                 position
                 for position, tensor in enumerate(layer.tensors)
                 if is_quantized(tensor, scheme)
-                and (_is_named(tensor, names, own_names) or _is_matched(tensor, index, patterns))
+                and (_is_named(tensor, names, own_names) or _is_matched(tensor, index, pattern))
             )
             found[key] = StoredLayer(layer, kept)
         yield found[key]
@@ -145,23 +146,55 @@ def _plain_entries(kept: tuple[str, ...]) -> tuple[frozenset[str], dict[int, fro
     return frozenset(names), {index: frozenset(rests) for index, rests in of_layers.items()}
 
 
-def _pattern_entries(kept: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    patterns = []
-    for entry in kept:
-        if entry.startswith("re:"):
-            text = entry.removeprefix("re:")
-        elif "*" in entry:
-            text = re.escape(entry).replace(r"\*", ".*") + r"(?:\..*)?$"
-        else:
-            continue
-        try:
-            if len(text) > _PATTERN_LIMIT:
-                raise re.error("too long")
-            patterns.append(re.compile(text))
-        except re.error as error:
-            msg = f"quantization_config: {entry[:80]!r} is no regular expression: {error}"
-            raise UnsupportedSchemeError(msg) from None
-    return tuple(patterns)
+class _Pattern(Protocol):
+    """A regular expression of RE2, which takes time in proportion to the text, whatever it is."""
+
+    @property
+    def pattern(self) -> str: ...
+
+    def match(self, text: str) -> object | None: ...
+
+
+def _pattern(kept: tuple[str, ...]) -> _Pattern | None:
+    """Entries with wildcards and regular expressions as one; None where there are none.
+
+    Strangers write them, and a backtracking matcher can be kept busy for years by a few letters.
+    """
+    texts = [text for entry in kept if (text := _expression(entry))]
+    if not texts:
+        return None
+    # Imported here: few configurations have such entries.
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _PATTERN_MEMORY_BYTES
+    try:
+        for text in texts:
+            re2.compile(text, options)
+        text = "|".join(f"(?:{text})" for text in texts)
+        return cast("_Pattern", re2.compile(text, options))
+    except re2.error as error:
+        (why,) = error.args
+        msg = (
+            f"quantization_config: {text[:80]!r} is no regular expression of RE2: "
+            f"{why.decode(errors='replace')}"
+        )
+        raise UnsupportedSchemeError(msg) from None
+
+
+def _expression(entry: str) -> str:
+    """An entry as a regular expression; empty for a plain name."""
+    if entry.startswith("re:"):
+        text = entry.removeprefix("re:")
+    elif "*" in entry:
+        text = re.sub(r"\\\*(?:\\\*)*", ".*", re.escape(entry)) + r"(?:\..*)?$"
+    else:
+        return ""
+    if len(text) > _PATTERN_LIMIT:
+        msg = f"quantization_config: {entry[:80]!r} is longer than {_PATTERN_LIMIT} letters"
+        raise UnsupportedSchemeError(msg)
+    return text
 
 
 def _tells_layers(pattern: str) -> bool:
@@ -187,11 +220,10 @@ def _is_named(tensor: Tensor, names: frozenset[str], own_names: frozenset[str]) 
     return False
 
 
-def _is_matched(tensor: Tensor, index: int, patterns: tuple[re.Pattern[str], ...]) -> bool:
-    return any(
+def _is_matched(tensor: Tensor, index: int, pattern: _Pattern | None) -> bool:
+    return pattern is not None and any(
         pattern.match(f"{prefix}.layers.{index}.{path}")
-        for path in (_paths(tensor) if patterns else ())
-        for pattern in patterns
+        for path in _paths(tensor)
         for prefix in _PREFIXES
     )
 

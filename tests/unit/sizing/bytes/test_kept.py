@@ -90,7 +90,34 @@ def test_experts_are_kept_by_the_name_of_one_or_all() -> None:
         assert names_kept(model) == [{"experts.down_proj"}]
 
 
-@pytest.mark.parametrize("entry", ["re:(", "re:" + "a" * 401])
-def test_wrong_expressions_are_refused_by_name(entry: str) -> None:
-    with pytest.raises(UnsupportedSchemeError, match="no regular expression"):
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        pytest.param("re:(", "no regular expression of RE2: missing \\)", id="not closed"),
+        pytest.param("re:^(?!lm_head)", "no regular expression of RE2", id="a look ahead"),
+        pytest.param(r"re:(a)\1", "no regular expression of RE2", id="a reference back"),
+        pytest.param("re:" + "a" * 401, "longer than 400 letters", id="long"),
+    ],
+)
+def test_wrong_expressions_are_refused_by_name(entry: str, message: str) -> None:
+    with pytest.raises(UnsupportedSchemeError, match=message):
         names_kept(small(entry))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        # 2 ** 40 ways to match a path, which a backtracking matcher tries one after the other
+        pytest.param("re:(.|.)*!$", id="two ways for each letter"),
+        pytest.param("re:(.*)*!$", id="nested"),
+        pytest.param("*" * 40 + "!", id="stars"),
+        pytest.param("*a" * 40 + "!", id="stars and letters"),
+    ],
+)
+def test_an_expression_that_keeps_others_busy_for_years_is_matched_at_once(entry: str) -> None:
+    assert names_kept(small(entry)) == [set()] * 4
+
+
+def test_a_thousand_expressions_are_matched_as_one() -> None:
+    entries = [f"model.layers.{index}.mlp.*" for index in range(2, 1002)]
+    assert names_kept(small(*entries)) == [set(), set(), MLP, MLP]
