@@ -37,6 +37,7 @@ class EngineMemory:
         graphs_inside_budget: whether CUDA graphs are subtracted from the engine's share.
         captures_graphs: whether the engine's CUDA graphs are estimated at all.
         whole_prefill_tokens: longest context that is prefilled in one step by default.
+        compute_capability_tenths: least of an NVIDIA GPU that its builds run on, e.g. 75 for 7.5.
     """
 
     block_tokens: int
@@ -55,6 +56,12 @@ class EngineMemory:
     graphs_inside_budget: bool
     captures_graphs: bool
     whole_prefill_tokens: int
+    compute_capability_tenths: int
+
+    @property
+    def min_compute_capability(self) -> tuple[int, int]:
+        """Least (major, minor) of an NVIDIA GPU."""
+        return divmod(self.compute_capability_tenths, 10)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
     return _caches(
         setting.model,
         _stage_layers(setting),
-        1 if offloads(setting) else setting.tensor_parallel_size,
+        setting.ranks,
         setting.kv_cache_dtype,
         setting.dtype_bytes,
         setting.rules,
@@ -212,7 +212,7 @@ def _stage_layers(setting: Setting) -> tuple[range, ...]:
     """Decoder layers of each stage; llama.cpp's are those of each GPU."""
     if offloads(setting):
         return tuple(gpu.layers for gpu in offload(setting).gpus)
-    return stage_ranges(setting.model.num_hidden_layers, setting.pipeline_parallel_size)
+    return stage_ranges(setting.model.num_hidden_layers, setting.stages)
 
 
 def _bounds(setting: Setting) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ _SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
 """GGUF file types of models that are not quantized."""
 BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
+DIVIDE_LAYERS: Final = frozenset(["LlamaCpp", "Transformers"])
+"""Engines that put whole layers on each GPU, however many are asked for."""
 UNKNOWN_CONTEXT: Final = 2048
 """Context of a model whose configuration names none."""
 
@@ -80,6 +82,21 @@ class Setting:
     def gpus(self) -> int:
         """GPUs of one replica."""
         return self.tensor_parallel_size * self.pipeline_parallel_size
+
+    @property
+    def divides_layers(self) -> bool:
+        """Whether the engine puts whole layers on each GPU: llama.cpp, and `device_map="auto"`."""
+        return self.rules.engine in DIVIDE_LAYERS
+
+    @property
+    def ranks(self) -> int:
+        """GPUs that each layer is divided over."""
+        return 1 if self.divides_layers else self.tensor_parallel_size
+
+    @property
+    def stages(self) -> int:
+        """Groups of layers."""
+        return self.gpus if self.divides_layers else self.pipeline_parallel_size
 
     @property
     def reserved_at_start_bytes(self) -> int:

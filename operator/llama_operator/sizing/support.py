@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Final
 
 from llama_operator.sizing.division import division_obstacle
-from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.scheme_names import UNQUANTIZED
 from llama_operator.sizing.settings import BFLOAT16_SINCE, Setting
 
@@ -58,9 +57,12 @@ def _capability_obstacle(setting: Setting) -> tuple[Reason, str] | None:
     capability = setting.gpu.compute_capability if setting.gpu else None
     if capability is None:
         return None
-    needed = setting.scheme.min_compute_capability
-    if needed is not None and capability < needed:
-        what = f"quantization {setting.scheme.name}"
+    needed = setting.rules.memory.min_compute_capability
+    scheme = setting.scheme.min_compute_capability or (0, 0)
+    if capability < needed:
+        what = f"this version of {setting.rules.engine}"
+    elif capability < scheme:
+        what, needed = f"quantization {setting.scheme.name}", scheme
     elif setting.dtype == "bf16" and capability < BFLOAT16_SINCE and setting.rules.engine == "vLLM":
         what, needed = "dtype bf16", BFLOAT16_SINCE
     else:
@@ -77,7 +79,7 @@ def _division(setting: Setting) -> tuple[Reason, str] | None:
     size = setting.tensor_parallel_size
     if size > 1 and setting.is_partition:
         return Reason.TENSOR_PARALLEL_SIZE, "slices and shared cards cannot be joined"
-    if setting.rules.budgeting is Budgeting.ALLOCATED:
+    if setting.divides_layers:
         layers = setting.model.num_hidden_layers
         few = f"{layers} layers do not divide over {setting.gpus} GPUs"
         return (Reason.TENSOR_PARALLEL_SIZE, few) if setting.gpus > layers else None
