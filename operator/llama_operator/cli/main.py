@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rich_argparse import RawDescriptionRichHelpFormatter
@@ -88,8 +89,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(chosen)
     arguments = chosen.parse_args(argv)
+    if sys.stdout is None:
+        # A shell has closed it: `>&-`.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - never closed
     try:
-        return int(arguments.func(arguments))
+        status = int(arguments.func(arguments))
+        sys.stdout.flush()
+        return status
     except InputError as error:
         print(f"llama-operator: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -97,8 +103,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"llama-operator: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        sys.stderr.close()
+        _drop_output()
         return 0
+    except OSError as error:
+        print(f"llama-operator: {error.strerror or error}", file=sys.stderr)
+        _drop_output()
+        return 1
+
+
+def _drop_output() -> None:
+    """Send nowhere what is still to be flushed to a pipe that is closed, or a disk that is full."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from llama_operator.cli.size_node import (
     shortage,
 )
 from llama_operator.cli.size_question import Subject, read_serving
-from llama_operator.cli.size_view import print_answer, scheme_text
+from llama_operator.cli.size_view import placement_text, print_answer, scheme_text
 from llama_operator.errors import InputError, SizingError, SpecError
 from llama_operator.sizing.engine_budget import Budgeting, share_bytes, taken_at_start_bytes
 from llama_operator.sizing.estimate import Estimate, estimate
@@ -73,7 +73,10 @@ def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -
     if arguments.plot is not None:
         from llama_operator.cli.size_plot import bars_of, draw
 
-        draw(arguments.plot, f"{subject.title}, {scheme_text(subject.scheme)}", bars_of(answer))
+        title = f"{subject.title}, {scheme_text(subject.scheme)}"
+        if len(answer.estimate.stages) > 1:
+            title += f", {placement_text(answer.setting)}"
+        draw(arguments.plot, title, bars_of(answer))
     if arguments.output == "json":
         print_json(as_object(answer))
     else:

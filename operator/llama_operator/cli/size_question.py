@@ -98,12 +98,15 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
         if file.stat().st_size > CONFIG_BYTES_LIMIT:
             msg = f"--config {file}: more than {CONFIG_BYTES_LIMIT >> 20} MiB are no config.json"
             raise InputError(msg)
-        found = json.loads(file.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         msg = f"--config {file} cannot be read: {error.strerror}"
         raise InputError(msg) from None
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         msg = f"--config {file} is no JSON: {error}"
+        raise InputError(msg) from None
+    except (ValueError, RecursionError):
+        msg = f"--config {file} is no config.json: its numbers or its nesting have no end"
         raise InputError(msg) from None
     if not isinstance(found, dict):
         msg = f"--config {file} holds no JSON object"

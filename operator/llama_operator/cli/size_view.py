@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from llama_operator.cli.size_one import Answer
 
 NOTHING_FITS: Final = (
-    "no single change fits; try a smaller model, or several changes at once with --sweep"
+    "no single change fits; try several at once, as --sweep shows them, or a smaller model"
 )
 REQUEST: Final = "KV cache, 1 request"
 GRAPHS: Final = "G"
@@ -147,6 +147,8 @@ def _facts(answer: "Answer") -> Iterator[tuple[str, str]]:
 
 
 def _gpus(setting: Setting) -> str:
+    if setting.divides_layers:
+        return placement_text(setting) + (", layers divided among them" if setting.gpus > 1 else "")
     sizes = f"tensor parallel size {setting.tensor_parallel_size}"
     if setting.pipeline_parallel_size > 1:
         sizes += f", pipeline parallel size {setting.pipeline_parallel_size}"
@@ -156,7 +158,8 @@ def _gpus(setting: Setting) -> str:
 def _cache(setting: Setting, found: Estimate) -> str:
     request = max(stage.request_bytes for stage in found.stages)
     needs = f"a request of the whole context takes {format_gib(request)} of a GPU"
-    dtype = setting.dtype if setting.kv_cache_dtype == "auto" else setting.kv_cache_dtype
+    own = "f16" if setting.rules.budgeting is Budgeting.ALLOCATED else setting.dtype
+    dtype = own if setting.kv_cache_dtype == "auto" else setting.kv_cache_dtype
     if found.fits and found.kv_cache_tokens is not None:
         held = f"{found.kv_cache_tokens:,} tokens ({dtype})"
         if found.max_concurrency is not None:

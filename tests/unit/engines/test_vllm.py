@@ -12,6 +12,7 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.engines.engine import Container, EnvVar
 from llama_operator.engines.schemes import load_schemes
 from llama_operator.engines.vllm import VLLM
+from llama_operator.sizing.engine_budget import engine_rules
 from unit.engines.vllm_parser import CAPTURES, VllmParser, vllm_parser
 
 GIB = 1 << 30
@@ -243,9 +244,17 @@ def test_refusals(scheme: str, capability: tuple[int, int] | None, reason: str |
 
 def test_the_minimum_compute_capability_is_that_of_the_catalog() -> None:
     catalog = Catalog.load()
+    engine = engine_rules("vllm", None).memory.min_compute_capability
     for scheme, row in load_schemes("vllm-schemes.csv").items():
         if row.min_compute_capability is not None:
-            assert row.min_compute_capability == catalog.scheme(scheme).min_compute_capability
+            of_scheme = catalog.scheme(scheme).min_compute_capability or engine
+            assert row.min_compute_capability == max(of_scheme, engine)
+
+
+def test_the_minimum_of_each_version_is_that_of_its_memory_rules() -> None:
+    for version in Catalog.load().tables.engines:
+        rules = engine_rules(version.engine, version.version)
+        assert version.min_compute_capability == rules.memory.min_compute_capability
 
 
 def test_caches_homes_and_times_of_the_environment() -> None:

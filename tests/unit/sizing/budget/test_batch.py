@@ -177,6 +177,27 @@ def test_output_fields_are_those_of_the_interface() -> None:
     assert [set(found) - allowed for found in answers] == [set()] * len(answers)
 
 
+V100 = {"product": "Tesla-V100-SXM2-32GB", "memory_mib": 32768}
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "dtype", "reason"),
+    [
+        pytest.param("vllm", "0.8.5", "fp16", None, id="vLLM 0.8 runs from 7.0 on"),
+        pytest.param("transformers", None, "fp16", None, id="Transformers"),
+        pytest.param("llama.cpp", None, None, None, id="llama.cpp from 5.0 on"),
+        pytest.param("vllm", "0.33.0", "fp16", "unsupported-quantization", id="vLLM 0.33 from 7.5"),
+        pytest.param("vllm", "0.8.5", "bf16", "unsupported-quantization", id="bf16 from 8.0"),
+    ],
+)
+def test_a_v100(engine: str, version: str | None, dtype: str | None, reason: str | None) -> None:
+    found = result(
+        gpu=V100, engine=engine, engine_version=version, dtype=dtype, gpu_memory_utilization=0.9
+    )
+    assert found.get("reason") == reason
+    assert found["fits"] is (reason is None)
+
+
 def test_a_refused_division_still_tells_the_checkpoint() -> None:
     found = result(tensor_parallel_size=5)
     assert found["checkpoint_bytes"] == 16_060_522_496

@@ -142,3 +142,16 @@ def test_the_largest_context_of_several_requests(
 ) -> None:
     wanted = setting(LLAMA_8B, "none", A10G, concurrency=concurrency)
     assert largest_context(wanted, limit=limit) == expected
+
+
+def test_transformers_puts_whole_layers_on_each_gpu() -> None:
+    # 16 layers of 218,112,000 elements and a matrix of 525,336,576 in 16 bit on either GPU, the
+    # norm of 4,096 on the last; not half of each layer, and no memory of ranks that talk
+    found = estimate(setting(LLAMA_8B, "none", engine="transformers", version=None, tp=2))
+    assert [stage.layers for stage in found.stages] == [16, 16]
+    half = 16 * 218_112_000 * 2 + 525_336_576 * 2
+    table = 131_072 * 128 * 2
+    assert [stage.weights_bytes for stage in found.stages] == [half + table, half + 8192 + table]
+    assert [stage.non_torch_bytes for stage in found.stages] == [int(0.07 * 2**30)] * 2
+    three = estimate(setting(LLAMA_8B, "none", engine="transformers", version=None, tp=3))
+    assert [stage.layers for stage in three.stages] == [11, 11, 10]
