@@ -1,7 +1,7 @@
 """The page of docs/accuracy.md."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from accuracy.lines import (
@@ -79,24 +79,33 @@ def _verdicts(rows: Sequence[Measured]) -> str:
 
 
 def _versions(rows: Sequence[Measured]) -> str:
-    columns = [line for line in LINES if not line.name.startswith(("F", "H"))]
-    table = [
-        "## By version of vLLM",
+    """Errors of every row that has the figure, whether it counts or not."""
+    lines = [
+        "## By engine and version",
         "",
-        "Median / worst error and number of rows.",
+        _paragraph(
+            "Every row that has the figure, also those that do not count above; the newest version "
+            "first, and rows whose version is not published last."
+        ),
         "",
-        "| version | " + " | ".join(f"{line.name[2:]} [{line.unit}]" for line in columns) + " |",
-        "| --- |" + " ---: |" * len(columns),
+        "| engine | version | figure | rows | median | 95th percentile | worst |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    groups: dict[tuple[int, ...], list[Measured]] = {}
+    groups: dict[str, dict[tuple[int, ...], list[Measured]]] = {}
     for row in rows:
-        if row.is_vllm:
-            groups.setdefault(row.version, []).append(row)
-    for version, members in sorted(groups.items(), reverse=True):
-        name = ".".join(map(str, version)) or "not published"
-        cells = [_summary(line, members) for line in columns]
-        table.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join([*table, ""])
+        groups.setdefault(row.row["engine"], {}).setdefault(row.version, []).append(row)
+    for engine in sorted(groups, key=lambda name: (name != "vllm", name)):
+        for version, members in sorted(groups[engine].items(), reverse=True):
+            name = ".".join(map(str, version)) if any(version) else "not published"
+            for line in LINES:
+                errors = [error for error, _ in line.all_errors(members)]
+                if errors:
+                    lines.append(
+                        f"| {engine} | {name} | {line.name[2:]} | {len(errors)} | "
+                        f"{_figure(median(errors), line)} | "
+                        f"{_figure(percentile_95(errors), line)} | {_figure(errors[0], line)} |"
+                    )
+    return "\n".join([*lines, ""])
 
 
 def _worst(rows: Sequence[Measured]) -> str:
@@ -124,13 +133,6 @@ def _worst(rows: Sequence[Measured]) -> str:
                     f"| {why.get(row.name, '')} |"
                 )
     return "\n".join([*table, ""])
-
-
-def _summary(line: Line, rows: Iterable[Measured]) -> str:
-    values = [error for error, _ in line.all_errors(rows)]
-    if not values:
-        return ""
-    return f"{median(values):.3g} / {values[0]:.3g} ({len(values)})"
 
 
 def _paragraph(text: str) -> str:

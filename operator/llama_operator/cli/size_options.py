@@ -13,7 +13,7 @@ AUTO: Final = "auto"
 """As many layers on GPUs as fit."""
 _ANY: Final = frozenset(
     ["command", "func", "model", "size", "config", "hub", "revision", "catalog", "output"]
-) | {"no_color"}
+) | {"timeout", "no_color"}
 _GPU: Final = frozenset(["gpu", "gpu_memory_mib"])
 _SERVING: Final = frozenset(
     ["format", "quantization", "tensor_parallel_size", "pipeline_parallel_size", "engine"]
@@ -110,6 +110,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--revision", metavar="NAME", help="branch, tag or commit of the repository"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=whole(1, 3600),
+        default=60,
+        metavar="SECONDS",
+        help="for all that a hub sends (default: 60)",
     )
     add_catalog_option(parser)
 

@@ -11,6 +11,7 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Gpu, Model, Publication, Scheme
 from llama_operator.cli.size_options import AUTO
 from llama_operator.errors import ConfigError, InputError, SizingError, SpecError
+from llama_operator.nesting import DEPTH_LIMIT, is_deeper
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
 from llama_operator.sizing.engine_budget import engine_rules
@@ -110,6 +111,9 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
         raise InputError(msg) from None
     if not isinstance(found, dict):
         msg = f"--config {file} holds no JSON object"
+        raise InputError(msg)
+    if is_deeper(found, DEPTH_LIMIT):
+        msg = f"--config {file} nests more than {DEPTH_LIMIT} objects and lists"
         raise InputError(msg)
     return found
 

@@ -97,7 +97,14 @@ def _facts(arguments: argparse.Namespace, gguf: str | None) -> ModelFacts:
         msg = f"--revision {revision!r:.100}: a revision is a branch, tag or commit such as main"
         raise InputError(msg)
     try:
-        return model_facts(name, hub=hub, revision=revision, token=find_token(hub), gguf=gguf)
+        return model_facts(
+            name,
+            hub=hub,
+            revision=revision,
+            token=find_token(hub),
+            gguf=gguf,
+            timeout_seconds=arguments.timeout,
+        )
     except HubUnreachableError:
         raise
     except RevisionNotFoundError as error:

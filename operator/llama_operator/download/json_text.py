@@ -4,12 +4,11 @@ import json
 from typing import Any, Final
 
 from llama_operator.errors import HubContentError, HubTooLargeError
+from llama_operator.nesting import DEPTH_LIMIT, is_deeper
 
 CONTAINERS_LIMIT: Final = 400_000
 """Objects and lists in one text: an index of 400,000 tensors has less; 80 MB once parsed."""
 ITEMS_LIMIT: Final = 1_000_000
-DEPTH_LIMIT: Final = 64
-"""Nested objects and lists; a configuration has about six."""
 
 
 def read_object(
@@ -40,22 +39,9 @@ def read_object(
     if not isinstance(value, dict):
         msg = f"{what} must be a JSON object, not a {type(value).__name__}"
         raise HubContentError(msg)
-    _check_depth(value, what)
+    if is_deeper(value, DEPTH_LIMIT):
+        raise _too_deep(what)
     return value
-
-
-def _check_depth(value: dict[str, Any], what: str) -> None:
-    level: list[Any] = [value]
-    for _ in range(DEPTH_LIMIT):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise _too_deep(what)
 
 
 def _too_deep(what: str) -> HubTooLargeError:

@@ -11,12 +11,16 @@ from llama_operator.catalog.rows import Scheme
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool
 from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, division_obstacle
-from llama_operator.sizing.settings import BFLOAT16_SINCE
+from llama_operator.sizing.settings import default_dtype
 
 SERVED_VENDOR: Final = "NVIDIA"
 """Vendor of the GPUs that the engines' images are built for."""
 FP8_KV_CAPABILITY: Final = (8, 0)
 """Least capability for an fp8 KV cache; from 8.9 on the hardware converts it."""
+
+
+_ENGINE_DTYPES: Final = {"bf16": "bfloat16", "fp16": "float16"}
+"""Names of compute dtypes for `--dtype`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,7 @@ def gpu_refusal(
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
     """Data type of activations: the checkpoint's own, but no bfloat16 on GPUs that lack it."""
-    if scheme.dtype == "bfloat16" and (compute_capability or (0, 0)) < BFLOAT16_SINCE:
-        return "float16"
-    return scheme.dtype
+    return _ENGINE_DTYPES[default_dtype(scheme, compute_capability)]
 
 
 def _allowed(

@@ -10,7 +10,7 @@ from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
-from llama_operator.planning.candidates import Candidate, compute_dtype, gpu_refusal
+from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.sizing.engine_budget import (
     EngineRules,
@@ -28,7 +28,7 @@ from llama_operator.sizing.estimate import (
 )
 from llama_operator.sizing.host import HostNeeds, host_needs
 from llama_operator.sizing.outside import non_torch_bytes
-from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting, default_dtype
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.units import format_gib
 
@@ -37,8 +37,6 @@ DEFAULT_REQUEST_TOKENS: Final = 8192
 """A placement must hold this many requests of this length when no maxModelLen is given."""
 KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
 """Values of `--kv-cache-dtype`."""
-_DTYPES: Final = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
-"""Compute dtypes, from values of `--dtype` to the names of sizing."""
 _REASONS: Final[Mapping[SizingReason, Reason]] = {
     SizingReason.UNSUPPORTED_MODEL: Reason.MODEL_NOT_SERVABLE,
     SizingReason.UNSUPPORTED_QUANTIZATION: Reason.UNSUPPORTED_GPU,
@@ -290,7 +288,7 @@ def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Lo
 
 
 def _dtype(choice: Choice, gpu: Gpu) -> str:
-    return _DTYPES[compute_dtype(choice.scheme, gpu.compute_capability)]
+    return default_dtype(choice.scheme, gpu.compute_capability)
 
 
 def _utilization(spec: LlamaDeploymentSpec, candidate: Candidate) -> float:

@@ -13,6 +13,7 @@ from llama_operator.errors import (
     SizingError,
     UnsupportedSchemeError,
 )
+from llama_operator.nesting import DEPTH_LIMIT, is_deeper
 from llama_operator.sizing.estimate import Estimate, estimate, stage_caches
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
@@ -26,6 +27,8 @@ COUNT_LIMIT: Final = 2**40
 """Bound of whole numbers in a row, far above any GPU's bytes."""
 SIZE_LIMIT: Final = 2**14
 """Bound of tensor and pipeline parallel sizes."""
+REMEMBERED_LETTERS: Final = 1 << 16
+"""Configurations up to this length are remembered with their shapes."""
 _MISTRAL_FORMAT: Final = "mistralai/"
 """Owner of repositories in Mistral's own format, which no key of config.json tells."""
 
@@ -68,6 +71,9 @@ def estimate_row(row: Mapping[str, Any]) -> RowAnswer:
     """
     if not isinstance(row, Mapping):
         return RowAnswer({"id": None, "reason": INVALID_INPUT}, "a row must be an object")
+    if is_deeper(row, DEPTH_LIMIT):
+        message = f"the row nests more than {DEPTH_LIMIT} objects and lists"
+        return RowAnswer({"id": None, "reason": INVALID_INPUT}, message)
     name = {"id": row.get("id")}
     try:
         setting = _setting(row)
@@ -161,7 +167,9 @@ def _model(row: Mapping[str, Any]) -> ModelShape:
         raise _Refused(Reason.UNSUPPORTED_MODEL, "config must be the object of a config.json")
     name = row.get("model")
     name = name if isinstance(name, str) else ""
-    found = _shape(json.dumps(config), name, name.startswith(_MISTRAL_FORMAT))
+    text = json.dumps(config)
+    shape = _shape if len(text) <= REMEMBERED_LETTERS else _shape.__wrapped__
+    found = shape(text, name, name.startswith(_MISTRAL_FORMAT))
     if isinstance(found, str):
         raise _Refused(Reason.UNSUPPORTED_MODEL, found)
     return found

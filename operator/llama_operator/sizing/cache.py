@@ -53,9 +53,11 @@ _ELEMENT_SIZES: Final[Mapping[str, ElementSize]] = {
     "q4_0": ElementSize(18, 32),
 }
 KV_CACHE_DTYPES: Final = ("auto", *_ELEMENT_SIZES)
-BLOCK_DTYPES: Final = frozenset(["q8_0", "q4_0"])
+BLOCK_DTYPES: Final = frozenset(name for name, size in _ELEMENT_SIZES.items() if size.per > 1)
 """Of llama.cpp alone: blocks of 32 elements with a scale."""
-FP8: Final = "fp8"
+FP8_DTYPES: Final = frozenset(
+    name for name, size in _ELEMENT_SIZES.items() if size == ElementSize(1)
+)
 """Of the others."""
 
 

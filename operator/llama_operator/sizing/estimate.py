@@ -319,7 +319,7 @@ def _verdict(
         if stage.weights_bytes > budget:
             return (
                 Reason.WEIGHTS,
-                f"weights of {format_gib(stage.weights_bytes)} exceed {format_gib(budget)}",
+                f"weights of {format_gib(stage.weights_bytes)} exceed {format_gib(max(0, budget))}",
             )
     for stage in stages:
         room = (stage.room_bytes or 0) + (stage.cuda_graph_bytes if inside else 0)

@@ -6,8 +6,9 @@ from llama_operator.sizing.engine_budget import Budgeting, EngineRules
 from llama_operator.units import GIB, format_gib
 
 UNMEASURED_MARGIN_BYTES: Final = GIB
-"""Error per GPU that is stated for engine versions without measured rows: three starts of vLLM 0.23
-left 0.9 GiB more than the rules of 0.19 say, and 95 of 100 rows of 0.15 to 0.19 lie within 0.6."""
+"""Error per GPU that is stated for engine versions without measured rows. Estimate: three starts of
+one model under vLLM 0.23 left 0.9 GiB more than the rules of 0.19 say, where 95 of 100 measured
+rows are within 0.26 GiB (docs/accuracy.md)."""
 FIRST_MEASURED: Final = (0, 5)
 BELOW_MEASURED: Final = (0, 20)
 """Versions of vLLM with measured rows; memory model, section 9."""

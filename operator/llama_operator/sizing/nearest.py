@@ -3,7 +3,7 @@
 Every one is estimated before it is proposed. Memory model, section 8.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -146,10 +146,10 @@ def nearest(
     """At most five ways to serve that fit, cheapest change first.
 
     Order: shorter context, larger share, 8-bit KV cache, smaller batch, no CUDA graphs, llama.cpp's
-    layers in host memory, more GPUs, lighter quantization, larger GPU, and more stages where more
-    GPUs of one node do not do; of each kind the first that fits. Where a kind fits with a shorter
-    context only, the first of those whose context is nearly the longest comes after all that fit
-    without, if it is a tenth longer than what fits without the change.
+    layers in host memory, more GPUs, lighter quantization, larger GPU, and stages over several
+    nodes where more GPUs of one do not do; of each kind the first that fits. Where a kind fits with
+    a shorter context only, the first of those whose context is nearly the longest comes after all
+    that fit without, if it is a tenth longer than what fits without the change.
 
     Args:
         serving: what does not fit.
@@ -173,6 +173,7 @@ def nearest(
         lambda: _more_gpus(serving, setting),
         lambda: _lighter(serving, schemes),
         lambda: _larger_gpus(serving, setting, gpus),
+        lambda: _more_stages(serving, setting, found),
     )
     found: list[Nearest] = []
     failed: list[Proposals] = []
@@ -253,10 +254,8 @@ def _smaller_batch(serving: Serving, setting: Setting) -> Iterator[Proposal]:
     for tokens, seqs in SMALLER_BATCHES:
         smaller = min(tokens, own[0]), min(seqs, own[1])
         if smaller != own:
-            changes = (
-                ("--max-num-batched-tokens", str(smaller[0])),
-                ("--max-num-seqs", str(smaller[1])),
-            )
+            named = zip(("--max-num-batched-tokens", "--max-num-seqs"), smaller, own, strict=True)
+            changes = tuple((name, str(value)) for name, value, today in named if value != today)
             yield _with(
                 serving, changes, max_num_batched_tokens=smaller[0], max_num_seqs=smaller[1]
             )
@@ -279,12 +278,11 @@ def _layers_on_host(serving: Serving, setting: Setting) -> Iterator[Proposal]:
 
 
 def _more_gpus(serving: Serving, setting: Setting) -> Iterator[Proposal]:
-    """More GPUs of one node, then stages over several."""
+    """More GPUs of one node."""
     for size in TENSOR_PARALLEL_SIZES:
         if size > serving.tensor_parallel_size:
             changes = (("--tensor-parallel-size", str(size)),)
             yield _with(serving, changes, tensor_parallel_size=size)
-    yield from _more_stages(serving, setting)
 
 
 def _lighter(serving: Serving, schemes: tuple[tuple[Changes, Scheme], ...]) -> Iterator[Proposal]:
@@ -313,15 +311,21 @@ def _larger_gpus(serving: Serving, setting: Setting, gpus: tuple[Gpu, ...]) -> I
             yield _with(serving, changes, gpu=gpu, product="", total_bytes=None)
 
 
-def _more_stages(serving: Serving, setting: Setting) -> Iterator[Proposal]:
-    """Pipeline stages over several nodes, each with as many GPUs as now or as a node has."""
+def _more_stages(
+    serving: Serving, setting: Setting, found: Sequence[Nearest]
+) -> Iterator[Proposal]:
+    """Pipeline stages over several nodes, each with as many GPUs as now or as a node has.
+
+    Nothing where one node was found to do.
+    """
     if setting.rules.budgeting is not Budgeting.UTILIZATION or setting.is_partition:
+        return
+    if any(item.setting.gpus > setting.gpus for item in found):
         return
     size = max(NODE_GPUS, serving.tensor_parallel_size)
     for stages in PIPELINE_PARALLEL_SIZES:
         if stages > serving.pipeline_parallel_size:
-            changes = (
-                ("--tensor-parallel-size", str(size)),
-                ("--pipeline-parallel-size", str(stages)),
-            )
+            changes: Changes = (("--pipeline-parallel-size", str(stages)),)
+            if size != serving.tensor_parallel_size:
+                changes = (("--tensor-parallel-size", str(size)), *changes)
             yield _with(serving, changes, tensor_parallel_size=size, pipeline_parallel_size=stages)

@@ -6,7 +6,7 @@ from typing import Final
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
-from llama_operator.sizing.cache import BLOCK_DTYPES, FP8
+from llama_operator.sizing.cache import BLOCK_DTYPES, FP8_DTYPES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -26,8 +26,6 @@ BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
 DIVIDE_LAYERS: Final = frozenset(["LlamaCpp", "Transformers"])
 """Engines that put whole layers on each GPU, however many are asked for."""
-UNKNOWN_CONTEXT: Final = 2048
-"""Context of a model whose configuration names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ def complete_setting(
         max_num_batched_tokens: tokens of one step.
         max_num_seqs: sequences of one step; None for the default, at most one for each token.
         enforce_eager: whether CUDA graphs are off; None for no.
-        dtype: compute dtype; None for the first of bf16 and fp16 that the GPU computes in.
+        dtype: compute dtype; None for that of `default_dtype`.
         kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
         concurrency: requests of the whole context that must fit at once.
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
@@ -173,13 +171,13 @@ def complete_setting(
         msg = f"gpu_layers is an option of LlamaCpp; the engine is {rules.engine}"
         raise SizingError(msg)
     allocated = rules.budgeting is Budgeting.ALLOCATED
-    if kv_cache_dtype in ({FP8} if allocated else BLOCK_DTYPES):
+    if kv_cache_dtype in (FP8_DTYPES if allocated else BLOCK_DTYPES):
         of = "no dtype of LlamaCpp" if allocated else "a dtype of LlamaCpp alone"
         msg = f"kv_cache_dtype {kv_cache_dtype} is {of}; the engine is {rules.engine}"
         raise SizingError(msg)
     total = (gpu.total_bytes if gpu else 0) if total_bytes is None else total_bytes
     name = product or (gpu.product if gpu else "")
-    context = max_model_len or model.max_position_embeddings or UNKNOWN_CONTEXT
+    context = max_model_len or model.max_position_embeddings
     batch = default_batch(rules, total, name, context)
     tokens = max_num_batched_tokens or batch.max_num_batched_tokens
     if utilization is None and total > 0:
@@ -189,7 +187,7 @@ def complete_setting(
             tensor_parallel_size=tensor_parallel_size,
             pipeline_parallel_size=pipeline_parallel_size,
         )
-    computed = dtype or _dtype(gpu)
+    computed = dtype or default_dtype(scheme, gpu.compute_capability if gpu else None)
     if allocated and scheme.family == UNQUANTIZED:
         scheme = scheme_for(_SIXTEEN_BIT_FILES[computed])
     return Setting(
@@ -213,6 +211,12 @@ def complete_setting(
     )
 
 
-def _dtype(gpu: Gpu | None) -> str:
-    capability = gpu.compute_capability if gpu else None
-    return "fp16" if capability is not None and capability < BFLOAT16_SINCE else "bf16"
+def default_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
+    """The compute dtype of a checkpoint's own, but no bf16 on GPUs that lack it.
+
+    Args:
+        scheme: how weights are stored.
+        compute_capability: of an NVIDIA GPU; None where it is not known or has none.
+    """
+    lacking = compute_capability is not None and compute_capability < BFLOAT16_SINCE
+    return "bf16" if scheme.dtype == "bfloat16" and not lacking else "fp16"

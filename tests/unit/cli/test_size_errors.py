@@ -133,6 +133,7 @@ def test_values_out_of_bounds_are_refused_by_name(
         pytest.param("[]", id="a list"),
         pytest.param("{}", id="an empty object"),
         pytest.param("[" * 100_000, id="nested"),
+        pytest.param('{"a": ' + "[" * 100 + "]" * 100 + "}", id="nested and closed"),
         pytest.param('{"model_type": "llama", "hidden_size": NaN}', id="NaN"),
         pytest.param('{"model_type": "llama", "hidden_size": -1}', id="negative"),
         pytest.param('{"model_type": "llama", "hidden_size": "x"}', id="a text"),

@@ -81,6 +81,17 @@ def test_a_broken_line_has_an_answer_and_the_next_is_read(text: bytes) -> None:
     assert good["kv_cache_tokens"] == 475968
 
 
+@pytest.mark.parametrize("depth", [65, 200, 900, 980, 990, 1000])
+def test_a_configuration_that_nests_too_deep_is_refused_and_the_next_row_is_read(
+    depth: int,
+) -> None:
+    nested = "[" * depth + "]" * depth
+    text = json.dumps({**ROW, "config": 0}).replace('"config": 0', f'"config": {{"a": {nested}}}')
+    deep, good = answers([text.encode() + b"\n", line(id="b")])
+    assert deep["reason"] == INVALID_INPUT
+    assert good["kv_cache_tokens"] == 475968
+
+
 @pytest.mark.parametrize(
     "text",
     [

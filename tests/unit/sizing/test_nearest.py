@@ -165,6 +165,27 @@ def test_stages_come_where_one_node_is_not_enough() -> None:
     assert first.setting.gpus >= 16
 
 
+def test_stages_over_nodes_come_last_and_name_what_changes() -> None:
+    # 405B on eight A100 of 40 GB: 94.5 GiB of each in 16 bit, 47 in FP8, 25.3 in 4 bit
+    shape = model_shape(
+        {
+            **LLAMA_8B, "hidden_size": 16384, "intermediate_size": 53248,
+            "num_hidden_layers": 126, "num_attention_heads": 128,
+        }
+    )  # fmt: skip
+    asked = serving(
+        shape,
+        "NVIDIA-A100-SXM4-40GB",
+        tensor_parallel_size=8,
+        max_model_len=8192,
+        enforce_eager=True,
+    )
+    found = options(nearest(asked, schemes=published("awq-int4-g128"), gpus=GPUS))
+    assert found[0] == ("--quantization",)
+    assert found[-1] == ("--pipeline-parallel-size",)
+    assert [names for names in found if "--gpu" in names]
+
+
 def test_slices_are_not_joined(llama_8b: ModelShape) -> None:
     whole = serving(llama_8b, "NVIDIA-A100-SXM4-40GB", total_bytes=9 * 2**30)
     asked = replace(whole, product="NVIDIA-A100-SXM4-40GB-MIG-2g.10gb")

@@ -138,6 +138,12 @@ def test_visible_memory_is_that_of_the_label(gpu: dict[str, Any], total_gib: flo
         pytest.param({"gpu_memory_utilization": 1.5}, "invalid-input", id="more than all"),
         pytest.param({"kv_cache_dtype": "int3"}, "invalid-input", id="unknown KV dtype"),
         pytest.param({"kv_cache_dtype": "q8_0"}, "invalid-input", id="a KV dtype of llama.cpp"),
+        pytest.param({"kv_cache_dtype": "q5_1"}, "invalid-input", id="another of llama.cpp"),
+        pytest.param(
+            {"engine": "llama.cpp", "quantization": "Q4_K_M", "kv_cache_dtype": "fp8_e4m3"},
+            "invalid-input",
+            id="a KV dtype that llama.cpp has not",
+        ),
         pytest.param({"engine": ""}, "invalid-input", id="an empty engine"),
         pytest.param(
             {"gpu": {"product": "NVIDIA-L4", "memory_mib": 100}},
