@@ -44,7 +44,6 @@ def download_bytes(
     scheme: Scheme,
     *,
     quantize_at_load: bool = False,
-    dtype_bytes: int = SIXTEEN_BIT_BYTES,
 ) -> int:
     """Bytes of weights that a downloader fetches and keeps on disk.
 
@@ -52,13 +51,12 @@ def download_bytes(
         model: the model.
         scheme: what the engine holds.
         quantize_at_load: the repository holds 16-bit weights, whatever the engine makes of them.
-        dtype_bytes: of an element that is not quantized.
 
     Raises:
         UnsupportedSchemeError: the bytes of the scheme are not known.
     """
     published = scheme_for(UNQUANTIZED) if quantize_at_load else scheme
-    return checkpoint_bytes(model, published, dtype_bytes=dtype_bytes)
+    return checkpoint_bytes(model, published)
 
 
 @lru_cache(maxsize=1024)

@@ -240,12 +240,7 @@ class _Division:
 
 
 def _compute_bytes(setting: Setting, gpus: int) -> int:
-    return compute_buffer_bytes(
-        setting.model,
-        ubatch=setting.max_num_batched_tokens,
-        n_ctx=setting.max_model_len,
-        gpus=gpus,
-    )
+    return compute_buffer_bytes(setting.model, ubatch=setting.max_num_batched_tokens, gpus=gpus)
 
 
 def offloads(setting: Setting) -> bool:

@@ -81,26 +81,12 @@ def activation_bytes(
     return int(max(sampler + moe, mlp))
 
 
-def vision_bound_bytes(*, images: int, patches: int, width: int, dtype_bytes: int = 2) -> int:
-    """Upper bound of what profiling a vision encoder takes; memory model, section 6.
-
-    `images * patches * width * dt * 2`. It is a bound: engines profile fewer images, or smaller
-    ones. It does not depend on `max_num_seqs`.
-
-    Args:
-        images: of one prompt (`limit_mm_per_prompt`).
-        patches: of one image at its largest.
-        width: intermediate size of the encoder.
-        dtype_bytes: bytes of the compute dtype.
-    """
-    return images * patches * width * dtype_bytes * 2
-
-
 @lru_cache(maxsize=1024)
 def image_bound_bytes(model: ModelShape, dtype_bytes: int) -> int | None:
-    """Upper bound of what one image takes in the vision encoder of a model.
+    """Upper bound of what one image takes in the vision encoder; memory model, section 6.
 
-    Patches are the rows of the table of positions, the width is that of the widest matrix.
+    `patches * width * dt * 2`, whatever `max_num_seqs` is: engines profile few images, or smaller
+    ones. Patches are the rows of the table of positions, the width is that of the widest matrix.
 
     Args:
         model: its vision tensors.
@@ -119,7 +105,7 @@ def image_bound_bytes(model: ModelShape, dtype_bytes: int) -> int | None:
     width = max((tensor.out_features for tensor in tensors if tensor.linear), default=0)
     if not patches or not width:
         return None
-    return vision_bound_bytes(images=1, patches=patches, width=width, dtype_bytes=dtype_bytes)
+    return patches * width * dtype_bytes * 2
 
 
 @lru_cache(maxsize=4096)
