@@ -12,7 +12,7 @@ from llama_operator.sizing.quantized import (
     plain_bytes,
     tensor_bytes,
 )
-from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.scheme_names import GGUF, UNQUANTIZED, scheme_for
 
 
 def checkpoint_bytes(
@@ -32,7 +32,7 @@ def checkpoint_bytes(
     Raises:
         UnsupportedSchemeError: the bytes of the scheme are not known.
     """
-    if scheme.family == "gguf":
+    if scheme.family == GGUF:
         return gguf_bytes(model, scheme.name)
     if is_quantized_at_load(scheme):
         return _checkpoint_bytes(model, scheme_for(UNQUANTIZED), dtype_bytes)

@@ -9,8 +9,8 @@ from llama_operator.catalog.gguf_tables import GgufRule, gguf_mixes, gguf_types
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
+from llama_operator.units import FLOAT32_BYTES
 
-FLOAT32_BYTES: Final = 4
 _LARGE_SHARED_VALUES: Final = 80
 """Layers of a 70B, whose `attn_v` llama.cpp stores with more bits."""
 _MIXTRAL_EXPERTS: Final = 8

@@ -12,9 +12,8 @@ from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import offload, offloads
 from llama_operator.sizing.quantized import is_quantized_at_load, tensor_bytes
 from llama_operator.sizing.rank_weights import rank_weights_bytes
-from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.scheme_names import GGUF, UNQUANTIZED, scheme_for
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.support import GGUF
 from llama_operator.units import ceil_div
 
 REPOSITORY: Final = "repository"

@@ -16,11 +16,10 @@ from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.gguf import GgufParts, gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import Cache
 from llama_operator.sizing.outside import PIPELINE_COPIES, compute_buffer_bytes, non_torch_bytes
+from llama_operator.sizing.scheme_names import GGUF
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.support import GGUF
-from llama_operator.units import format_gib
+from llama_operator.units import FLOAT32_BYTES, format_gib
 
-FLOAT32_BYTES: Final = 4
 INPUT_STATES: Final = 2
 """Hidden states of a micro-batch that pass between host and GPU."""
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.engine_memory import EngineMemory
 from llama_operator.sizing.models.model import ModelShape
-from llama_operator.units import GIB
+from llama_operator.units import FLOAT32_BYTES, GIB
 
 GRAPHS_GIB: Final = 0.66
 GRAPHS_GIB_PER_LAYER_WIDTH: Final = 0.186e-5
@@ -18,7 +18,6 @@ LARGEST_CAPTURE: Final = 512
 CAPTURES_PER_SEQUENCE: Final = 2
 """Capture sizes end at twice `max_num_seqs` (vLLM, `max_cudagraph_capture_size`)."""
 
-COMPUTE_ELEMENT_BYTES: Final = 4
 FEED_FORWARD_COPIES: Final = 3
 HIDDEN_COPIES: Final = 6
 PIPELINE_COPIES: Final = 4
@@ -122,4 +121,4 @@ def compute_buffer_bytes(model: ModelShape, *, ubatch: int, gpus: int = 1) -> in
     )
     elements = model.vocab_size + FEED_FORWARD_COPIES * width + HIDDEN_COPIES * model.hidden_size
     copies = PIPELINE_COPIES if gpus > 1 else 1
-    return ubatch * elements * COMPUTE_ELEMENT_BYTES * copies
+    return ubatch * elements * FLOAT32_BYTES * copies

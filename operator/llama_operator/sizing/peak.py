@@ -7,12 +7,9 @@ from typing import Final
 from llama_operator.catalog.engine_memory import EngineMemory
 from llama_operator.sizing.models.model import FeedForward, ModelShape, counted_layers
 from llama_operator.sizing.models.tensors import Part
-from llama_operator.units import GIB, ceil_to
+from llama_operator.sizing.shards import padded_vocabulary
+from llama_operator.units import FLOAT32_BYTES, GIB
 
-VOCABULARY_MULTIPLE: Final = 64
-"""vLLM pads the vocabulary to a multiple of this size (`DEFAULT_VOCAB_PADDING_SIZE`)."""
-LOGITS_ELEMENT_BYTES: Final = 4
-"""The sampler works on fp32 logits."""
 SAMPLER_BYTES: Final = 0.04 * GIB
 """Constant part of the sampler's peak."""
 GATED_MATRICES: Final = 3
@@ -57,8 +54,8 @@ def activation_bytes(
     With `T` tokens, `S` sequences and `dt` bytes of the compute dtype:
     `max(alpha * S * ceil64(V) * 4 + T*h*dt + 0.04 GiB + moe, mlp)`, where
     `moe = T*k*dt * (max(2*mi/tp, h) + mi/tp)` and `mlp = T*dt * (g*i/tp + kh*h)`. A stage without
-    lm_head holds `mlp + moe` and two more hidden states. Factors `alpha` and `kh` are the engine
-    version's.
+    lm_head holds `mlp + moe` and two more hidden states. Logits are fp32 whatever `dt` is. Factors
+    `alpha` and `kh` are the engine version's.
 
     Args:
         model: its layers and vocabulary.
@@ -76,7 +73,7 @@ def activation_bytes(
     hidden = scale * model.hidden_size
     if not last_stage:
         return int(mlp + moe + EARLY_STAGE_COPIES * hidden)
-    logits = step.seqs * ceil_to(model.vocab_size, VOCABULARY_MULTIPLE) * LOGITS_ELEMENT_BYTES
+    logits = step.seqs * padded_vocabulary(model.vocab_size) * FLOAT32_BYTES
     sampler = engine.sampler_alpha * logits + hidden + SAMPLER_BYTES
     return int(max(sampler + moe, mlp))
 

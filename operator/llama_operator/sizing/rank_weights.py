@@ -17,6 +17,7 @@ from llama_operator.sizing.quantized import (
     is_quantized,
     matrix_bytes,
 )
+from llama_operator.sizing.scheme_names import GGUF
 from llama_operator.sizing.shards import Division, rank_elements, rank_shape
 from llama_operator.sizing.stages import stage_range
 from llama_operator.units import MIB
@@ -58,7 +59,7 @@ def rank_weights_bytes(
     Raises:
         UnsupportedSchemeError: the bytes of the scheme are not known, or it is of GGUF.
     """
-    if scheme.family == "gguf":
+    if scheme.family == GGUF:
         msg = f"{scheme.name} is a file of llama.cpp, which divides models by layers, not ranks"
         raise UnsupportedSchemeError(msg)
     weights = _rank_weights_bytes(

@@ -17,11 +17,10 @@ from llama_operator.errors import SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.models.model import Layer, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
-from llama_operator.units import ceil_div
+from llama_operator.units import FLOAT32_BYTES, ceil_div
 
 COMPUTE_BYTES: Final = 2
 """bf16, the dtype of matrix products, activations and weights."""
-FLOAT32_BYTES: Final = 4
 _Q_V_NAMES: Final = ("q_proj", "v_proj")
 _FEED_FORWARD: Final = (Part.FEED_FORWARD, Part.EXPERTS, Part.SHARED_EXPERTS)
 _ADAPTED: Final = (Part.ATTENTION, Part.MIXER, *_FEED_FORWARD)
