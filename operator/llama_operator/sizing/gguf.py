@@ -42,15 +42,16 @@ class GgufParts(NamedTuple):
     """Bytes of a GGUF file by where llama.cpp puts them.
 
     Attributes:
-        token_embd: the input matrix, always in host memory.
-        layers: of each decoder layer.
-        output: the output matrix with the final norm; the input matrix again where it is tied.
-        tied: `output` is no further part of the file.
+        token_embd_bytes: the input matrix, always in host memory.
+        layer_bytes: of each decoder layer.
+        output_bytes: the output matrix with the final norm; the input matrix again where it is
+            tied.
+        tied: the output matrix is no further part of the file.
     """
 
-    token_embd: int
-    layers: tuple[int, ...]
-    output: int
+    token_embd_bytes: int
+    layer_bytes: tuple[int, ...]
+    output_bytes: int
     tied: bool
 
 
@@ -86,8 +87,8 @@ def gguf_bytes(model: ModelShape, file_type: str) -> int:
         UnsupportedSchemeError: the file type is not known.
     """
     parts = gguf_parts(model, file_type)
-    untied = 0 if parts.tied else parts.token_embd
-    return sum(parts.layers) + parts.output + untied
+    untied = 0 if parts.tied else parts.token_embd_bytes
+    return sum(parts.layer_bytes) + parts.output_bytes + untied
 
 
 @lru_cache(maxsize=1024)

@@ -160,6 +160,9 @@ def host_needs(
 def process_parts(host: EngineHost, ranks: int) -> HostParts:
     """Memory of an engine's processes: `base + ranks * per rank`, and /dev/shm.
 
+    /dev/shm has one size up to one rank and another from two on. The figures are those of
+    engine_hosts.csv, each with its source; most are estimates.
+
     Args:
         host: row of the engine.
         ranks: GPUs on this node; 0 without GPU.
@@ -297,7 +300,8 @@ def _largest_tensor_bytes(model: ModelShape, scheme: Scheme) -> int:
     """Bytes of the largest tensor of a file; experts are stored one by one, but not in GGUF."""
     if scheme.family == GGUF:
         parts = gguf_parts(model, scheme.name)
-        return max(parts.token_embd, parts.output, *gguf_largest_tensors(model, scheme.name))
+        layers = gguf_largest_tensors(model, scheme.name)
+        return max(parts.token_embd_bytes, parts.output_bytes, *layers)
     return max(
         ceil_div(tensor_bytes(tensor, scheme), tensor.count) for tensor in set(model.served())
     )

@@ -157,8 +157,8 @@ class _Division:
         model, name = setting.model, setting.scheme.name
         self._setting = setting
         self._parts: GgufParts = gguf_parts(model, name)
-        self.slots = len(self._parts.layers) + 1
-        self._weights = _sums((*self._parts.layers, self._parts.output))
+        self.slots = len(self._parts.layer_bytes) + 1
+        self._weights = _sums((*self._parts.layer_bytes, self._parts.output_bytes))
         self._cache = _sums((*_cache_bytes(setting), 0))
         largest = gguf_largest_tensors(model, name)
         self._largest_before = (0, *accumulate(largest, max))
@@ -214,9 +214,9 @@ class _Division:
     def _host(self, gpu_layers: int) -> HostBytes:
         """The input matrix, layers before the first on a GPU with their KV cache, and buffers."""
         first = self.slots - gpu_layers
-        weights = self._parts.token_embd + self._weights[first]
+        weights = self._parts.token_embd_bytes + self._weights[first]
         if self._parts.tied and gpu_layers == 0:
-            weights -= self._parts.token_embd
+            weights -= self._parts.token_embd_bytes
         compute = self._host_compute(pipeline=first == 0 and self._setting.gpus > 1)
         if first > 0:
             compute += self._compute

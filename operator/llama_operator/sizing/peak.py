@@ -121,6 +121,7 @@ def _widths(
 
 
 def _experts(part: FeedForward, model: ModelShape, tensor_parallel_size: int) -> float:
+    """`k * (max(2*mi/tp, h) + mi/tp)` of a layer, 0 without experts; memory model, section 6."""
     width = part.expert_width / tensor_parallel_size
     if not width:
         return 0.0
@@ -128,5 +129,6 @@ def _experts(part: FeedForward, model: ModelShape, tensor_parallel_size: int) ->
 
 
 def _dense(part: FeedForward, tensor_parallel_size: int) -> float:
+    """`g*i/tp` of a layer, `g` 3 with a gate and 2 without; memory model, section 6."""
     matrices = GATED_MATRICES if part.gated else UNGATED_MATRICES
     return matrices * part.width / tensor_parallel_size

@@ -251,7 +251,12 @@ def _trained_shapes(model: ModelShape) -> Iterator[TrainedShape]:
 
 
 def _state_bytes(shape: TrainedShape, optimizer: Optimizer) -> int:
-    """Bytes of the moments that an optimizer keeps of a tensor."""
+    """Bytes of the moments that an optimizer keeps of a tensor, without a copy of the weights.
+
+    `moments * (kept * moment_bytes + 4 * ceil(kept / block))`: `kept` are all elements, or one for
+    each row and column of a factored matrix; the second part are fp32 maxima of blocks, where there
+    are any. The figures are those of optimizers.csv, each with its paper.
+    """
     kept = shape.elements
     if optimizer.factored and shape.columns > 1:
         kept = (shape.rows + shape.columns) * shape.count
