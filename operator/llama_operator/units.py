@@ -11,6 +11,8 @@ KIB: Final = 1 << 10
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 GB: Final = 10**9
+FLOAT32_BYTES: Final = 4
+"""Bytes of an element in fp32."""
 
 _QUANTITY = re.compile(
     r"^([+-]?[0-9]+(?:\.[0-9]+)?|[+-]?\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([A-Za-z]*)$"

@@ -73,11 +73,6 @@ def activation(row: Measured) -> float | None:
     return _difference(row.computed_gib("activation_bytes"), row.measured("activation_gib"))
 
 
-def non_torch(row: Measured) -> float | None:
-    """Memory outside the tensor allocator."""
-    return _difference(row.computed_gib("non_torch_bytes"), row.measured("nontorch_gib"))
-
-
 def tokens_of_pool(row: Measured) -> float | None:
     """Tokens that the engine prints for the published bytes of KV cache."""
     tokens = row.measured("kv_tokens")

@@ -28,7 +28,7 @@ TENSORS: Final = (
 """Tensors that rules of mixes name; `*` is any, `like` takes the rules of another file type."""
 LAYERS: Final = ("all", "more", "2", "4", "L/8", "L/16", "middle")
 """Layers that rules of mixes name, see `GgufRule`."""
-CONDITIONS: Final = ("", "gqa>=4", "experts>=4", "experts=8", "imatrix", "no-imatrix")
+CONDITIONS: Final = ("", "gqa>=4", "experts>=4", "experts=8")
 """What else rules of mixes ask for, see `GgufRule`."""
 
 
@@ -54,8 +54,9 @@ class GgufRule:
     `tensor` is llama.cpp's name of it without the layer, `experts` any expert's matrix. `layers`
     are all, the first 2 or 4 of L, the first `L/8` or `L/16`, the `middle` from L/8 to 7*L/8, or
     those that get `more` bits: the first and last eighth and every third between. `condition`:
-    query heads for each KV head, number of experts, or whether the file was made with an importance
-    matrix; empty for none. `type` is a row of gguf_types.csv, or for `like` another file type.
+    query heads for each KV head or number of experts; empty for none. `type` is a row of
+    gguf_types.csv, or for `like` another file type. Rules are those of files that were made with an
+    importance matrix, as most are.
     """
 
     file_type: str

@@ -52,13 +52,13 @@ class Publication:
     """A model published in one format and quantization on one hub.
 
     `scheme` says how weights are stored (memory model, section 3). `files` is the file name
-    template with `{quantization}`, and `{part}` and `{parts}` when split; empty when the whole
-    repository is loaded. `parts` counts split files. `engines` are those that the publisher names,
-    empty when none is named. `quantize_at_load`: the repository holds 16-bit weights and the engine
-    quantizes them. `recommended`: the one to take when only the format is given. `file_bytes`: size
-    of all parts, None when not published. `publisher_rank`: 1 is the repository to take when
-    several publish the same quantization on the same hub. `auto_rank`: order among formats when the
-    format is Auto, 1 is the best quality, 0 is never.
+    template with `{quantization}`, and `{part}` and `{parts}` (from 00001, five digits each) when
+    split; empty when the whole repository is loaded. `parts` counts split files. `engines` are
+    those that the publisher names, empty when none is named. `quantize_at_load`: the repository
+    holds 16-bit weights and the engine quantizes them. `recommended`: the one to take when only the
+    format is given. `file_bytes`: size of all parts, None when not published. `publisher_rank`: 1
+    is the repository to take when several publish the same quantization on the same hub.
+    `auto_rank`: order among formats when the format is Auto, 1 is the best quality, 0 is never.
     """
 
     model: str
@@ -78,18 +78,6 @@ class Publication:
     source: str
     publisher_rank: int = 1
     auto_rank: int = 0
-
-    @property
-    def file_names(self) -> tuple[str, ...]:
-        """Names of the files inside the repository, in order; empty for a whole repository."""
-        if not self.files:
-            return ()
-        return tuple(
-            self.files.format(
-                quantization=self.quantization, part=f"{part:05d}", parts=f"{self.parts:05d}"
-            )
-            for part in range(1, self.parts + 1)
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,14 +95,6 @@ class GgufHeader:
         """Bytes of all tensors, padding between them included."""
         return sum(tensor.size_bytes for tensor in self.tensors)
 
-    @property
-    def bytes_by_type(self) -> dict[str, int]:
-        """Bytes of all tensors of each type, by name of the type."""
-        totals: dict[str, int] = {}
-        for tensor in self.tensors:
-            totals[tensor.type_name] = totals.get(tensor.type_name, 0) + tensor.size_bytes
-        return dict(sorted(totals.items()))
-
 
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
@@ -153,7 +145,3 @@ class ModelFacts:
     safetensors: SafetensorsFacts | None
     gguf: tuple[GgufFacts, ...]
     from_cache: bool = False
-
-    def size_of(self, path: str) -> int | None:
-        """Bytes of a file; None where it is not there or the hub does not tell."""
-        return next((file.size_bytes for file in self.files if file.path == path), None)

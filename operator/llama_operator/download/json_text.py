@@ -11,23 +11,21 @@ CONTAINERS_LIMIT: Final = 400_000
 ITEMS_LIMIT: Final = 1_000_000
 
 
-def read_object(
-    text: bytes, what: str, *, containers_limit: int = CONTAINERS_LIMIT
-) -> dict[str, Any]:
+def read_object(text: bytes, what: str) -> dict[str, Any]:
     """The JSON object that a text holds.
 
     Args:
         text: UTF-8; its length is bounded by who read it.
         what: names it in errors.
-        containers_limit: objects and lists that it may have, brackets in strings counted too.
 
     Raises:
-        HubTooLargeError: more values than any such text needs, or deeper ones.
+        HubTooLargeError: more values than any such text needs, brackets and commas in strings
+            counted too, or deeper ones.
         HubContentError: not JSON, or not an object.
     """
     containers = text.count(b"{") + text.count(b"[")
-    if containers > containers_limit or text.count(b",") > ITEMS_LIMIT:
-        msg = f"{what} has more than {containers_limit:,} objects and lists; nothing was read of it"
+    if containers > CONTAINERS_LIMIT or text.count(b",") > ITEMS_LIMIT:
+        msg = f"{what} has more than {CONTAINERS_LIMIT:,} objects and lists; nothing was read of it"
         raise HubTooLargeError(msg)
     try:
         value = json.loads(text)

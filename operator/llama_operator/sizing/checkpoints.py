@@ -12,7 +12,7 @@ from llama_operator.sizing.quantized import (
     plain_bytes,
     tensor_bytes,
 )
-from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.scheme_names import GGUF, UNQUANTIZED, scheme_for
 
 
 def checkpoint_bytes(
@@ -32,7 +32,7 @@ def checkpoint_bytes(
     Raises:
         UnsupportedSchemeError: the bytes of the scheme are not known.
     """
-    if scheme.family == "gguf":
+    if scheme.family == GGUF:
         return gguf_bytes(model, scheme.name)
     if is_quantized_at_load(scheme):
         return _checkpoint_bytes(model, scheme_for(UNQUANTIZED), dtype_bytes)
@@ -44,7 +44,6 @@ def download_bytes(
     scheme: Scheme,
     *,
     quantize_at_load: bool = False,
-    dtype_bytes: int = SIXTEEN_BIT_BYTES,
 ) -> int:
     """Bytes of weights that a downloader fetches and keeps on disk.
 
@@ -52,13 +51,12 @@ def download_bytes(
         model: the model.
         scheme: what the engine holds.
         quantize_at_load: the repository holds 16-bit weights, whatever the engine makes of them.
-        dtype_bytes: of an element that is not quantized.
 
     Raises:
         UnsupportedSchemeError: the bytes of the scheme are not known.
     """
     published = scheme_for(UNQUANTIZED) if quantize_at_load else scheme
-    return checkpoint_bytes(model, published, dtype_bytes=dtype_bytes)
+    return checkpoint_bytes(model, published)
 
 
 @lru_cache(maxsize=1024)

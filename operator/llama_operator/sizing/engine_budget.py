@@ -113,7 +113,10 @@ def default_utilization(
     tensor_parallel_size: int = 1,
     pipeline_parallel_size: int = 1,
 ) -> float:
-    """The share that an engine takes when the user sets none.
+    """The share that an engine takes when the user sets none; memory model, section 7.
+
+    `share * (1 - (reserve + reserve per GPU * GPUs) / total)`, not below 0, with the figures of the
+    first row of engine_shares.csv that matches; each row has its source.
 
     Args:
         rules: of the engine version.
@@ -169,12 +172,12 @@ def share_bytes(total_bytes: int, utilization: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one rank takes beside the KV cache, in bytes."""
+    """What one rank takes beside the KV cache."""
 
-    weights: int
-    activation: int
-    non_torch: int
-    cuda_graphs: int
+    weights_bytes: int
+    activation_bytes: int
+    non_torch_bytes: int
+    cuda_graph_bytes: int
 
 
 def budget_bytes(
@@ -204,9 +207,9 @@ def pool_bytes(rules: EngineRules, budget: int, taken: Taken) -> int:
     llama.cpp: less weights and the compute buffer. Memory model, section 7.
     """
     if rules.budgeting is Budgeting.STATIC_FRACTION:
-        return budget - taken.weights
-    graphs = taken.cuda_graphs if rules.memory.graphs_inside_budget else 0
-    return budget - taken.weights - taken.activation - taken.non_torch - graphs
+        return budget - taken.weights_bytes
+    graphs = taken.cuda_graph_bytes if rules.memory.graphs_inside_budget else 0
+    return budget - taken.weights_bytes - taken.activation_bytes - taken.non_torch_bytes - graphs
 
 
 def planned_utilization_percent(

@@ -272,10 +272,10 @@ def _stage(
     context, batch = setting.max_model_len, setting.max_num_batched_tokens
     return StageEstimate(
         layers=len(layers),
-        weights_bytes=taken.weights,
-        activation_bytes=taken.activation,
-        non_torch_bytes=taken.non_torch,
-        cuda_graph_bytes=taken.cuda_graphs,
+        weights_bytes=taken.weights_bytes,
+        activation_bytes=taken.activation_bytes,
+        non_torch_bytes=taken.non_torch_bytes,
+        cuda_graph_bytes=taken.cuda_graph_bytes,
         room_bytes=room,
         kv_cache_bytes=room,
         kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),

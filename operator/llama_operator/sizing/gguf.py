@@ -1,4 +1,4 @@
-"""Bytes of GGUF files, and where llama.cpp keeps them: on GPUs, by layer, or on the host."""
+"""Bytes of GGUF files: of the input matrix, of each layer and of the output."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -9,8 +9,8 @@ from llama_operator.catalog.gguf_tables import GgufRule, gguf_mixes, gguf_types
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
+from llama_operator.units import FLOAT32_BYTES
 
-FLOAT32_BYTES: Final = 4
 _LARGE_SHARED_VALUES: Final = 80
 """Layers of a 70B, whose `attn_v` llama.cpp stores with more bits."""
 _MIXTRAL_EXPERTS: Final = 8
@@ -42,15 +42,16 @@ class GgufParts(NamedTuple):
     """Bytes of a GGUF file by where llama.cpp puts them.
 
     Attributes:
-        token_embd: the input matrix, always in host memory.
-        layers: of each decoder layer.
-        output: the output matrix with the final norm; the input matrix again where it is tied.
-        tied: `output` is no further part of the file.
+        token_embd_bytes: the input matrix, always in host memory.
+        layer_bytes: of each decoder layer.
+        output_bytes: the output matrix with the final norm; the input matrix again where it is
+            tied.
+        tied: the output matrix is no further part of the file.
     """
 
-    token_embd: int
-    layers: tuple[int, ...]
-    output: int
+    token_embd_bytes: int
+    layer_bytes: tuple[int, ...]
+    output_bytes: int
     tied: bool
 
 
@@ -60,7 +61,6 @@ class _Facts(NamedTuple):
     layers: int
     query_heads_per_kv_head: int
     experts: int
-    imatrix: bool
     fused_qkv: bool
 
 
@@ -73,40 +73,38 @@ class _Choice(NamedTuple):
         return next(name for where, name in self.types if _LAYERS[where](index, layers))
 
 
-def gguf_bytes(model: ModelShape, file_type: str, *, imatrix: bool = True) -> int:
+def gguf_bytes(model: ModelShape, file_type: str) -> int:
     """Bytes of all tensors of a GGUF file, without its metadata (about 8 MB of vocabulary).
 
-    Memory model, section 3; exact for Llama. Vision towers are published as a file of their own
-    and MTP layers are left out.
+    Memory model, section 3; exact for Llama. Files are taken to be made with an importance matrix,
+    as most are. Vision towers are published as a file of their own and MTP layers are left out.
 
     Args:
         model: the model.
         file_type: name of a mix, such as Q4_K_M; case does not matter.
-        imatrix: whether the file was made with an importance matrix, as most are.
 
     Raises:
         UnsupportedSchemeError: the file type is not known.
     """
-    parts = gguf_parts(model, file_type, imatrix=imatrix)
-    untied = 0 if parts.tied else parts.token_embd
-    return sum(parts.layers) + parts.output + untied
+    parts = gguf_parts(model, file_type)
+    untied = 0 if parts.tied else parts.token_embd_bytes
+    return sum(parts.layer_bytes) + parts.output_bytes + untied
 
 
 @lru_cache(maxsize=1024)
-def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> GgufParts:
+def gguf_parts(model: ModelShape, file_type: str) -> GgufParts:
     """Bytes of the input matrix, of each layer and of the output.
 
     Args:
         model: the model.
         file_type: name of a mix; case does not matter.
-        imatrix: whether the file was made with an importance matrix.
 
     Raises:
         UnsupportedSchemeError: the file type is not known.
     """
     rules = _rules(file_type)
-    facts = _facts(model, imatrix=imatrix)
-    layers = tuple(map(sum, _tensors_of_layers(model, file_type, imatrix=imatrix)))
+    facts = _facts(model)
+    layers = tuple(map(sum, _tensors_of_layers(model, file_type)))
 
     def outer_bytes(name: str, tensor: Tensor) -> int:
         return _stored_bytes(tensor, _choice(name, tensor, rules, facts).at(0, facts.layers))
@@ -117,30 +115,25 @@ def gguf_parts(model: ModelShape, file_type: str, *, imatrix: bool = True) -> Gg
     return GgufParts(embedding, layers, _final_bytes(model) + matrix, model.tied)
 
 
-def gguf_largest_tensors(
-    model: ModelShape, file_type: str, *, imatrix: bool = True
-) -> tuple[int, ...]:
+def gguf_largest_tensors(model: ModelShape, file_type: str) -> tuple[int, ...]:
     """Bytes of the largest tensor of each decoder layer; all experts of a layer are one tensor.
 
     Args:
         model: the model.
         file_type: name of a mix.
-        imatrix: whether the file was made with an importance matrix.
 
     Raises:
         UnsupportedSchemeError: the file type is not known.
     """
-    layers = _tensors_of_layers(model, file_type, imatrix=imatrix)
+    layers = _tensors_of_layers(model, file_type)
     return tuple(max(tensors, default=0) for tensors in layers)
 
 
 @lru_cache(maxsize=1024)
-def _tensors_of_layers(
-    model: ModelShape, file_type: str, *, imatrix: bool
-) -> tuple[tuple[int, ...], ...]:
+def _tensors_of_layers(model: ModelShape, file_type: str) -> tuple[tuple[int, ...], ...]:
     """Bytes of each tensor of each decoder layer."""
     rules = _rules(file_type)
-    facts = _facts(model, imatrix=imatrix)
+    facts = _facts(model)
     sizes: dict[tuple[int, tuple[str, ...]], tuple[int, ...]] = {}
     choices: dict[int, tuple[_Choice, ...]] = {}
     layers = []
@@ -170,7 +163,7 @@ def _final_bytes(model: ModelShape) -> int:
     return sum(FLOAT32_BYTES * tensor.elements for tensor in model.final)
 
 
-def _facts(model: ModelShape, *, imatrix: bool) -> _Facts:
+def _facts(model: ModelShape) -> _Facts:
     experts = max(
         (layer.feed_forward.experts for layer in model.layers if layer.feed_forward), default=0
     )
@@ -178,7 +171,6 @@ def _facts(model: ModelShape, *, imatrix: bool) -> _Facts:
         model.num_hidden_layers,
         _query_heads_per_kv_head(model),
         experts,
-        imatrix,
         model.model_type in _FUSED_TYPES,
     )
 
@@ -269,8 +261,6 @@ _CONDITIONS: Final[Mapping[str, Callable[[_Facts], bool]]] = {
     "gqa>=4": lambda facts: facts.query_heads_per_kv_head >= 4,
     "experts>=4": lambda facts: facts.experts >= 4,
     "experts=8": lambda facts: facts.experts == _MIXTRAL_EXPERTS,
-    "imatrix": lambda facts: facts.imatrix,
-    "no-imatrix": lambda facts: not facts.imatrix,
 }
 
 

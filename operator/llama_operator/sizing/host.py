@@ -10,15 +10,10 @@ from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
 from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import offload, offloads
-from llama_operator.sizing.quantized import (
-    SIXTEEN_BIT_BYTES,
-    is_quantized_at_load,
-    tensor_bytes,
-)
+from llama_operator.sizing.quantized import is_quantized_at_load, tensor_bytes
 from llama_operator.sizing.rank_weights import rank_weights_bytes
-from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.scheme_names import GGUF, UNQUANTIZED, scheme_for
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.support import GGUF
 from llama_operator.units import ceil_div
 
 REPOSITORY: Final = "repository"
@@ -76,21 +71,19 @@ class DiskParts:
 
     Attributes:
         download_bytes: weights that are fetched; 16-bit ones where the engine quantizes them.
-        converted_bytes: of a second copy that an engine or a tool writes beside them.
         margin_bytes: of everything else in the repository.
         loaded_bytes: not on disk: weights as one GPU would hold all of them. It is less than what
             is fetched where the engine quantizes while it loads.
     """
 
     download_bytes: int
-    converted_bytes: int
     margin_bytes: int
     loaded_bytes: int
 
     @property
     def disk_bytes(self) -> int:
         """All that is on disk."""
-        return self.download_bytes + self.converted_bytes + self.margin_bytes
+        return self.download_bytes + self.margin_bytes
 
 
 def disk_bytes(download_bytes: int, contents: str = REPOSITORY) -> int:
@@ -115,8 +108,6 @@ def disk_parts(
     *,
     stored_bytes: int | None = None,
     quantize_at_load: bool = False,
-    converted: Scheme | None = None,
-    dtype_bytes: int = SIXTEEN_BIT_BYTES,
 ) -> DiskParts:
     """Disk that a replica takes, from the model's shape. Exact but for the margin.
 
@@ -125,31 +116,15 @@ def disk_parts(
         scheme: what the engine holds.
         stored_bytes: of the repository's weights where they are known; None to compute them.
         quantize_at_load: the repository holds 16-bit weights, whatever the engine makes of them.
-        converted: how a second copy is stored that stays beside the download: TGI writes
-            safetensors next to pickled files, `mlx_lm.convert` a quantized copy. None for none.
-        dtype_bytes: of an element that is not quantized.
 
     Raises:
         UnsupportedSchemeError: the bytes of a scheme are not known.
     """
-    fetched = stored_bytes or download_bytes(
-        model, scheme, quantize_at_load=quantize_at_load, dtype_bytes=dtype_bytes
-    )
-    copy = checkpoint_bytes(model, converted, dtype_bytes=dtype_bytes) if converted else 0
+    fetched = stored_bytes or download_bytes(model, scheme, quantize_at_load=quantize_at_load)
     at_load = quantize_at_load or is_quantized_at_load(scheme)
-    loaded = (
-        rank_weights_bytes(
-            model,
-            scheme,
-            tensor_parallel_size=1,
-            pipeline_parallel_size=1,
-            stage=0,
-            dtype_bytes=dtype_bytes,
-        )
-        if at_load and scheme.family != GGUF
-        else fetched
-    )
-    return DiskParts(fetched, copy, _margin_bytes(fetched, _contents(scheme)), loaded)
+    quantized = at_load and scheme.family != GGUF
+    loaded = rank_weights_bytes(model, scheme) if quantized else fetched
+    return DiskParts(fetched, _margin_bytes(fetched, _contents(scheme)), loaded)
 
 
 def host_needs(
@@ -184,6 +159,9 @@ def host_needs(
 
 def process_parts(host: EngineHost, ranks: int) -> HostParts:
     """Memory of an engine's processes: `base + ranks * per rank`, and /dev/shm.
+
+    /dev/shm has one size up to one rank and another from two on. The figures are those of
+    engine_hosts.csv, each with its source; most are estimates.
 
     Args:
         host: row of the engine.
@@ -274,7 +252,7 @@ def cpu_millicores(setting: Setting, host: EngineHost, *, ranks: int | None = No
     return request + (engine_loading(host.engine).cpu_millicores_layers if computes else 0)
 
 
-def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:
+def cpu_threads(millicores: int) -> int:
     """Threads that an engine may start with a CPU request: whole cores of it, at least one.
 
     llama.cpp takes the cores of the machine unless told, which a container's quota then throttles;
@@ -284,11 +262,8 @@ def cpu_threads(millicores: int, *, threads_per_core: int = 1) -> int:
 
     Args:
         millicores: CPU request of the pod.
-        threads_per_core: 2 where the node gives the pod whole cores with two hardware threads each
-            (the static policy of the kubelet's CPU manager); 1 where the request is a share of
-            time.
     """
-    return max(1, millicores // (MILLICORES * threads_per_core))
+    return max(1, millicores // MILLICORES)
 
 
 def _gpus(setting: Setting, ranks: int | None) -> int:
@@ -325,7 +300,8 @@ def _largest_tensor_bytes(model: ModelShape, scheme: Scheme) -> int:
     """Bytes of the largest tensor of a file; experts are stored one by one, but not in GGUF."""
     if scheme.family == GGUF:
         parts = gguf_parts(model, scheme.name)
-        return max(parts.token_embd, parts.output, *gguf_largest_tensors(model, scheme.name))
+        layers = gguf_largest_tensors(model, scheme.name)
+        return max(parts.token_embd_bytes, parts.output_bytes, *layers)
     return max(
         ceil_div(tensor_bytes(tensor, scheme), tensor.count) for tensor in set(model.served())
     )

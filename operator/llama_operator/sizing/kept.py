@@ -10,7 +10,7 @@ from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import Layer, ModelShape, counted, counted_layers
 from llama_operator.sizing.models.tensors import Part, Tensor
 from llama_operator.sizing.quantized import is_quantized
-from llama_operator.sizing.scheme_names import UNQUANTIZED
+from llama_operator.sizing.scheme_names import GGUF, MLX, UNQUANTIZED
 
 _MODULES: Final = {
     Part.ATTENTION: ("self_attn", "attention", "attn", "cross_attn", "mixer"),
@@ -33,7 +33,7 @@ _MODULES: Final = {
 """Modules of a decoder layer, as families call them."""
 _FUSED: Final = {"qkv": "qkv_proj", "gate_up": "gate_up_proj"}
 _EXPERTS: Final = frozenset({Part.EXPERTS, Part.SHARED_EXPERTS})
-_IGNORING: Final = frozenset({UNQUANTIZED, "gguf", "mlx"})
+_IGNORING: Final = frozenset({UNQUANTIZED, GGUF, MLX})
 """Families whose files are not made by the rules of a configuration."""
 _LAYER: Final = re.compile(r"(?:^|.*\.)(?:layers|blocks|h)\.([0-9]+)(?:\.|$)")
 _EXPERT: Final = re.compile(r"\bexperts\.[0-9]+\b")

@@ -16,11 +16,10 @@ from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.gguf import GgufParts, gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import Cache
 from llama_operator.sizing.outside import PIPELINE_COPIES, compute_buffer_bytes, non_torch_bytes
+from llama_operator.sizing.scheme_names import GGUF
 from llama_operator.sizing.settings import Setting
-from llama_operator.sizing.support import GGUF
-from llama_operator.units import format_gib
+from llama_operator.units import FLOAT32_BYTES, format_gib
 
-FLOAT32_BYTES: Final = 4
 INPUT_STATES: Final = 2
 """Hidden states of a micro-batch that pass between host and GPU."""
 
@@ -158,8 +157,8 @@ class _Division:
         model, name = setting.model, setting.scheme.name
         self._setting = setting
         self._parts: GgufParts = gguf_parts(model, name)
-        self.slots = len(self._parts.layers) + 1
-        self._weights = _sums((*self._parts.layers, self._parts.output))
+        self.slots = len(self._parts.layer_bytes) + 1
+        self._weights = _sums((*self._parts.layer_bytes, self._parts.output_bytes))
         self._cache = _sums((*_cache_bytes(setting), 0))
         largest = gguf_largest_tensors(model, name)
         self._largest_before = (0, *accumulate(largest, max))
@@ -215,9 +214,9 @@ class _Division:
     def _host(self, gpu_layers: int) -> HostBytes:
         """The input matrix, layers before the first on a GPU with their KV cache, and buffers."""
         first = self.slots - gpu_layers
-        weights = self._parts.token_embd + self._weights[first]
+        weights = self._parts.token_embd_bytes + self._weights[first]
         if self._parts.tied and gpu_layers == 0:
-            weights -= self._parts.token_embd
+            weights -= self._parts.token_embd_bytes
         compute = self._host_compute(pipeline=first == 0 and self._setting.gpus > 1)
         if first > 0:
             compute += self._compute
@@ -240,12 +239,7 @@ class _Division:
 
 
 def _compute_bytes(setting: Setting, gpus: int) -> int:
-    return compute_buffer_bytes(
-        setting.model,
-        ubatch=setting.max_num_batched_tokens,
-        n_ctx=setting.max_model_len,
-        gpus=gpus,
-    )
+    return compute_buffer_bytes(setting.model, ubatch=setting.max_num_batched_tokens, gpus=gpus)
 
 
 def offloads(setting: Setting) -> bool:

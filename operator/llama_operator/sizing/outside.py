@@ -5,7 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.engine_memory import EngineMemory
 from llama_operator.sizing.models.model import ModelShape
-from llama_operator.units import GIB
+from llama_operator.units import FLOAT32_BYTES, GIB
 
 GRAPHS_GIB: Final = 0.66
 GRAPHS_GIB_PER_LAYER_WIDTH: Final = 0.186e-5
@@ -18,7 +18,6 @@ LARGEST_CAPTURE: Final = 512
 CAPTURES_PER_SEQUENCE: Final = 2
 """Capture sizes end at twice `max_num_seqs` (vLLM, `max_cudagraph_capture_size`)."""
 
-COMPUTE_ELEMENT_BYTES: Final = 4
 FEED_FORWARD_COPIES: Final = 3
 HIDDEN_COPIES: Final = 6
 PIPELINE_COPIES: Final = 4
@@ -101,20 +100,16 @@ def _has_experts(model: ModelShape) -> bool:
     return model.has_experts()
 
 
-def compute_buffer_bytes(
-    model: ModelShape, *, ubatch: int, n_ctx: int, gpus: int = 1, flash_attention: bool = True
-) -> int:
+def compute_buffer_bytes(model: ModelShape, *, ubatch: int, gpus: int = 1) -> int:
     """Upper bound of llama.cpp's compute buffer on one GPU; memory model, section 7.
 
-    `ubatch * (V + 3*i + 6*h) * 4`, and `ubatch * n_ctx * H * 4` without flash attention; four
-    times that when several GPUs work as a pipeline.
+    `ubatch * (V + 3*i + 6*h) * 4`; four times that when several GPUs work as a pipeline. It is the
+    bound with flash attention, where scores are never held whole.
 
     Args:
-        model: its vocabulary, widths and heads.
+        model: its vocabulary and widths.
         ubatch: tokens of a micro-batch.
-        n_ctx: context of all slots.
         gpus: over which layers are split.
-        flash_attention: whether scores are never held whole.
     """
     width = max(
         (
@@ -125,7 +120,5 @@ def compute_buffer_bytes(
         default=0,
     )
     elements = model.vocab_size + FEED_FORWARD_COPIES * width + HIDDEN_COPIES * model.hidden_size
-    if not flash_attention:
-        elements += n_ctx * model.attention_heads
     copies = PIPELINE_COPIES if gpus > 1 else 1
-    return ubatch * elements * COMPUTE_ELEMENT_BYTES * copies
+    return ubatch * elements * FLOAT32_BYTES * copies

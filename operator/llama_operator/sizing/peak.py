@@ -7,12 +7,9 @@ from typing import Final
 from llama_operator.catalog.engine_memory import EngineMemory
 from llama_operator.sizing.models.model import FeedForward, ModelShape, counted_layers
 from llama_operator.sizing.models.tensors import Part
-from llama_operator.units import GIB, ceil_to
+from llama_operator.sizing.shards import padded_vocabulary
+from llama_operator.units import FLOAT32_BYTES, GIB
 
-VOCABULARY_MULTIPLE: Final = 64
-"""vLLM pads the vocabulary to a multiple of this size (`DEFAULT_VOCAB_PADDING_SIZE`)."""
-LOGITS_ELEMENT_BYTES: Final = 4
-"""The sampler works on fp32 logits."""
 SAMPLER_BYTES: Final = 0.04 * GIB
 """Constant part of the sampler's peak."""
 GATED_MATRICES: Final = 3
@@ -57,8 +54,8 @@ def activation_bytes(
     With `T` tokens, `S` sequences and `dt` bytes of the compute dtype:
     `max(alpha * S * ceil64(V) * 4 + T*h*dt + 0.04 GiB + moe, mlp)`, where
     `moe = T*k*dt * (max(2*mi/tp, h) + mi/tp)` and `mlp = T*dt * (g*i/tp + kh*h)`. A stage without
-    lm_head holds `mlp + moe` and two more hidden states. Factors `alpha` and `kh` are the engine
-    version's.
+    lm_head holds `mlp + moe` and two more hidden states. Logits are fp32 whatever `dt` is. Factors
+    `alpha` and `kh` are the engine version's.
 
     Args:
         model: its layers and vocabulary.
@@ -76,31 +73,17 @@ def activation_bytes(
     hidden = scale * model.hidden_size
     if not last_stage:
         return int(mlp + moe + EARLY_STAGE_COPIES * hidden)
-    logits = step.seqs * ceil_to(model.vocab_size, VOCABULARY_MULTIPLE) * LOGITS_ELEMENT_BYTES
+    logits = step.seqs * padded_vocabulary(model.vocab_size) * FLOAT32_BYTES
     sampler = engine.sampler_alpha * logits + hidden + SAMPLER_BYTES
     return int(max(sampler + moe, mlp))
 
 
-def vision_bound_bytes(*, images: int, patches: int, width: int, dtype_bytes: int = 2) -> int:
-    """Upper bound of what profiling a vision encoder takes; memory model, section 6.
-
-    `images * patches * width * dt * 2`. It is a bound: engines profile fewer images, or smaller
-    ones. It does not depend on `max_num_seqs`.
-
-    Args:
-        images: of one prompt (`limit_mm_per_prompt`).
-        patches: of one image at its largest.
-        width: intermediate size of the encoder.
-        dtype_bytes: bytes of the compute dtype.
-    """
-    return images * patches * width * dtype_bytes * 2
-
-
 @lru_cache(maxsize=1024)
 def image_bound_bytes(model: ModelShape, dtype_bytes: int) -> int | None:
-    """Upper bound of what one image takes in the vision encoder of a model.
+    """Upper bound of what one image takes in the vision encoder; memory model, section 6.
 
-    Patches are the rows of the table of positions, the width is that of the widest matrix.
+    `patches * width * dt * 2`, whatever `max_num_seqs` is: engines profile few images, or smaller
+    ones. Patches are the rows of the table of positions, the width is that of the widest matrix.
 
     Args:
         model: its vision tensors.
@@ -119,7 +102,7 @@ def image_bound_bytes(model: ModelShape, dtype_bytes: int) -> int | None:
     width = max((tensor.out_features for tensor in tensors if tensor.linear), default=0)
     if not patches or not width:
         return None
-    return vision_bound_bytes(images=1, patches=patches, width=width, dtype_bytes=dtype_bytes)
+    return patches * width * dtype_bytes * 2
 
 
 @lru_cache(maxsize=4096)
@@ -138,6 +121,7 @@ def _widths(
 
 
 def _experts(part: FeedForward, model: ModelShape, tensor_parallel_size: int) -> float:
+    """`k * (max(2*mi/tp, h) + mi/tp)` of a layer, 0 without experts; memory model, section 6."""
     width = part.expert_width / tensor_parallel_size
     if not width:
         return 0.0
@@ -145,5 +129,6 @@ def _experts(part: FeedForward, model: ModelShape, tensor_parallel_size: int) ->
 
 
 def _dense(part: FeedForward, tensor_parallel_size: int) -> float:
+    """`g*i/tp` of a layer, `g` 3 with a gate and 2 without; memory model, section 6."""
     matrices = GATED_MATRICES if part.gated else UNGATED_MATRICES
     return matrices * part.width / tensor_parallel_size

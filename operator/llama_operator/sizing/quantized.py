@@ -7,10 +7,9 @@ from typing import Final, NamedTuple
 from llama_operator.catalog.rows import Scheme
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.tensors import Part, Tensor
-from llama_operator.sizing.scheme_names import UNQUANTIZED
-from llama_operator.units import ceil_div
+from llama_operator.sizing.scheme_names import MLX, UNQUANTIZED
+from llama_operator.units import FLOAT32_BYTES, ceil_div
 
-FLOAT32_BYTES: Final = 4
 FLOAT16_BYTES: Final = 2
 SIXTEEN_BIT_BYTES: Final = 2
 NESTED_BLOCK: Final = 256
@@ -103,7 +102,7 @@ _FAMILIES: Final[Mapping[str, Callable[[Matrix, Scheme], int]]] = {
     "bnb-int8": _scaled_by_channel,
     "mxfp4": _microscaled,
     "nvfp4": _microscaled_by_tensor,
-    "mlx": _scaled_and_biased,
+    MLX: _scaled_and_biased,
 }
 
 
@@ -144,7 +143,7 @@ def is_quantized(tensor: Tensor, scheme: Scheme) -> bool:
         return False
     if scheme.family == "mxfp4":
         return tensor.linear and tensor.part is Part.EXPERTS
-    if scheme.family == "mlx":
+    if scheme.family == MLX:
         quantizable = len(tensor.shape) == 2 and (
             tensor.part in _MATRICES or (tensor.linear and tensor.part not in SIXTEEN_BIT_PARTS)
         )

@@ -10,6 +10,10 @@ from llama_operator.errors import CatalogError, UnsupportedSchemeError
 
 UNQUANTIZED: Final = "none"
 """Name, and family, of the scheme of weights that are not quantized."""
+GGUF: Final = "gguf"
+"""Family of file types of llama.cpp; also what disk_margins.csv calls chosen files."""
+MLX: Final = "mlx"
+"""Family of schemes of MLX."""
 _GROUPED: Final = re.compile(
     r"(?P<family>awq|gptq)-int(?P<bits>[2348])-(?:g(?P<group>[0-9]{1,4})|(?P<channel>channel))"
 )

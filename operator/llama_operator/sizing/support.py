@@ -4,11 +4,9 @@ from enum import StrEnum
 from typing import Final
 
 from llama_operator.sizing.division import division_obstacle
-from llama_operator.sizing.scheme_names import UNQUANTIZED
+from llama_operator.sizing.scheme_names import GGUF, MLX, UNQUANTIZED
 from llama_operator.sizing.settings import BFLOAT16_SINCE, Setting
 
-GGUF: Final = "gguf"
-MLX: Final = "mlx"
 _OWN_FAMILY: Final = {"LlamaCpp": GGUF, "MLX": MLX}
 """Engines that load one family of schemes, and 16-bit weights; the others load neither."""
 

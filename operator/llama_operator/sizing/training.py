@@ -17,11 +17,10 @@ from llama_operator.errors import SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.models.model import Layer, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
-from llama_operator.units import ceil_div
+from llama_operator.units import FLOAT32_BYTES, ceil_div
 
 COMPUTE_BYTES: Final = 2
 """bf16, the dtype of matrix products, activations and weights."""
-FLOAT32_BYTES: Final = 4
 _Q_V_NAMES: Final = ("q_proj", "v_proj")
 _FEED_FORWARD: Final = (Part.FEED_FORWARD, Part.EXPERTS, Part.SHARED_EXPERTS)
 _ADAPTED: Final = (Part.ATTENTION, Part.MIXER, *_FEED_FORWARD)
@@ -252,7 +251,12 @@ def _trained_shapes(model: ModelShape) -> Iterator[TrainedShape]:
 
 
 def _state_bytes(shape: TrainedShape, optimizer: Optimizer) -> int:
-    """Bytes of the moments that an optimizer keeps of a tensor."""
+    """Bytes of the moments that an optimizer keeps of a tensor, without a copy of the weights.
+
+    `moments * (kept * moment_bytes + 4 * ceil(kept / block))`: `kept` are all elements, or one for
+    each row and column of a factored matrix; the second part are fp32 maxima of blocks, where there
+    are any. The figures are those of optimizers.csv, each with its paper.
+    """
     kept = shape.elements
     if optimizer.factored and shape.columns > 1:
         kept = (shape.rows + shape.columns) * shape.count

@@ -220,17 +220,16 @@ def test_bartowski_has_the_19_files_of_the_card() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "quantization", "hub", "publisher", "names"),
+    ("size", "quantization", "hub", "publisher", "files", "parts"),
     [
         pytest.param(
             "70b",
             "Q8_0",
             "HuggingFace",
             "bartowski",
-            (
-                "Meta-Llama-3.1-70B-Instruct-Q8_0/Meta-Llama-3.1-70B-Instruct-Q8_0-00001-of-00002.gguf",
-                "Meta-Llama-3.1-70B-Instruct-Q8_0/Meta-Llama-3.1-70B-Instruct-Q8_0-00002-of-00002.gguf",
-            ),
+            "Meta-Llama-3.1-70B-Instruct-{quantization}/"
+            "Meta-Llama-3.1-70B-Instruct-{quantization}-{part}-of-{parts}.gguf",
+            2,
             id="split in a folder of its own",
         ),
         pytest.param(
@@ -238,7 +237,8 @@ def test_bartowski_has_the_19_files_of_the_card() -> None:
             "Q4_K_M",
             "HuggingFace",
             "bartowski",
-            ("Meta-Llama-3.1-70B-Instruct-Q4_K_M.gguf",),
+            "Meta-Llama-3.1-70B-Instruct-{quantization}.gguf",
+            1,
             id="one file",
         ),
         pytest.param(
@@ -246,10 +246,8 @@ def test_bartowski_has_the_19_files_of_the_card() -> None:
             "Q6_K",
             "HuggingFace",
             "lmstudio-community",
-            (
-                "Meta-Llama-3.1-70B-Instruct-Q6_K-00001-of-00002.gguf",
-                "Meta-Llama-3.1-70B-Instruct-Q6_K-00002-of-00002.gguf",
-            ),
+            "Meta-Llama-3.1-70B-Instruct-{quantization}-{part}-of-{parts}.gguf",
+            2,
             id="split beside each other",
         ),
         pytest.param(
@@ -257,13 +255,14 @@ def test_bartowski_has_the_19_files_of_the_card() -> None:
             "Q3_K_L",
             "ModelScope",
             "LLM-Research",
-            ("Meta-Llama-3.1-8B-Instruct-Q3_K_L.gguf",),
+            "Meta-Llama-3.1-8B-Instruct-{quantization}.gguf",
+            1,
             id="one file on ModelScope",
         ),
     ],
 )
 def test_file_names(
-    size: str, quantization: str, hub: str, publisher: str, names: tuple[str, ...]
+    size: str, quantization: str, hub: str, publisher: str, files: str, parts: int
 ) -> None:
     rows = [
         row
@@ -271,11 +270,11 @@ def test_file_names(
         if (row.quantization, row.hub, row.repository.split("/")[0])
         == (quantization, hub, publisher)
     ]
-    assert [row.file_names for row in rows] == [names]
+    assert [(row.files, row.parts) for row in rows] == [(files, parts)]
 
 
 def test_a_whole_repository_has_no_file_names() -> None:
-    assert CATALOG.resolve(INSTRUCT, "8b", "awq", None, "HuggingFace").file_names == ()
+    assert CATALOG.resolve(INSTRUCT, "8b", "awq", None, "HuggingFace").files == ""
 
 
 def test_only_meta_gates_its_repositories() -> None:

@@ -298,9 +298,8 @@ def test_the_examples_of_the_guide_are_right() -> None:
     assert catalog.resolve(
         "llama-3.2-instruct", "3b", "pytorch", None, "HuggingFace"
     ).repository == ("unsloth/Llama-3.2-3B-Instruct")
-    assert catalog.resolve("llama-guard-3", "8b", "ggufv2", None, "HuggingFace").file_names == (
-        "Llama-Guard-3-8B.Q8_0.gguf",
-    )
+    guard = catalog.resolve("llama-guard-3", "8b", "ggufv2", None, "HuggingFace")
+    assert (guard.files, guard.quantization) == ("Llama-Guard-3-8B.{quantization}.gguf", "Q8_0")
     for key in re.findall(r"^\| `([a-z_]+)`", HOW_TO.read_text("utf-8"), re.M):
         assert key in HOW_TO_KEYS, key
 

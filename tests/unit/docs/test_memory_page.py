@@ -73,7 +73,7 @@ def test_the_node_of_llama_cpp_is_that_of_the_code(capsys: pytest.CaptureFixture
     assert isinstance(node, dict)
     assert EQUATIONS["layers on the CPU"][1] == 81 - int(str(found["n_gpu_layers"]))
     assert EQUATIONS["KV cache on the CPU"][1] == node["kv_cache_bytes"]
-    layers = gguf_parts(shape("70b"), "Q4_K_M").layers[:45]
+    layers = gguf_parts(shape("70b"), "Q4_K_M").layer_bytes[:45]
     assert EQUATIONS["matrix of the input"][1] + sum(layers) == node["weights_bytes"]
 
 

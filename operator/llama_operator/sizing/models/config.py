@@ -126,15 +126,15 @@ class Config:
             raise self.error(key, f"{_shown(value)} is neither true nor false")
         return value
 
-    def text(self, key: str, *, default: str = "") -> str:
-        """A text.
+    def text(self, key: str) -> str:
+        """A text, empty where the key is absent.
 
         Raises:
             ConfigError: it is something else.
         """
         value = self._values.get(key)
         if value is None:
-            return default
+            return ""
         if not isinstance(value, str):
             raise self.error(key, f"{_shown(value)} is no text")
         return value
@@ -158,15 +158,15 @@ class Config:
             raise self.error(key, f"is no list of whole numbers from {least:,} to {most:,}")
         return tuple(values)
 
-    def numbers_of(self, key: str, *, least: int, most: int = DIMENSION_LIMIT) -> tuple[int, ...]:
+    def numbers_of(self, key: str, *, least: int) -> tuple[int, ...]:
         """A list of whole numbers that may be one number alone, empty where the key is absent.
 
         Raises:
             ConfigError: it is neither.
         """
         if isinstance(self._values.get(key), list | tuple):
-            return self.integers(key, least=least, most=most) or ()
-        value = self.optional_integer(key, least=least, most=most)
+            return self.integers(key, least=least) or ()
+        value = self.optional_integer(key, least=least)
         return () if value is None else (value,)
 
     def words(self, key: str) -> tuple[str, ...] | None:

@@ -18,10 +18,10 @@ def row(name: str, part: Part, out_features: int, in_features: int, *, count: in
 
 
 def whole(
-    name: str, part: Part, out_features: int, in_features: int, *, count: int = 1, merged: str = ""
+    name: str, part: Part, out_features: int, in_features: int, *, merged: str = ""
 ) -> Tensor:
     """A linear layer that every rank holds whole."""
-    return Tensor(name, part, (out_features, in_features), count=count, linear=True, merged=merged)
+    return Tensor(name, part, (out_features, in_features), linear=True, merged=merged)
 
 
 def key_values(

@@ -120,7 +120,7 @@ def test_default_shares(
     assert found == pytest.approx(expected, abs=0.00001)
 
 
-TAKEN = Taken(weights=1500, activation=200, non_torch=30, cuda_graphs=90)
+TAKEN = Taken(weights_bytes=1500, activation_bytes=200, non_torch_bytes=30, cuda_graph_bytes=90)
 
 
 @pytest.mark.parametrize(

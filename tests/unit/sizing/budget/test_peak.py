@@ -7,12 +7,7 @@ import pytest
 from llama_operator.catalog.engine_memory import EngineMemory, engine_memory
 from llama_operator.sizing.models.model import FeedForward, ModelShape
 from llama_operator.sizing.models.tensors import Part, Tensor
-from llama_operator.sizing.peak import (
-    Step,
-    activation_bytes,
-    image_bound_bytes,
-    vision_bound_bytes,
-)
+from llama_operator.sizing.peak import Step, activation_bytes, image_bound_bytes
 from llama_operator.units import GIB
 from unit.sizing.budget.shapes import (
     DEEPSEEK_V2_LITE,
@@ -108,11 +103,6 @@ def test_fp32_doubles_what_goes_by_the_compute_dtype_only() -> None:
 def test_a_layer_may_have_a_dense_part_beside_experts() -> None:
     # 3.65 x 1024 x 262,144 x 4 + 8192 x 2816 x 2 + 0.04 GiB + 131,072 x (max(1408, 2816) + 704)
     assert activation_bytes(DENSE_AND_EXPERTS, H100, VLLM_0_19) == 4_469_618_114
-
-
-def test_the_vision_bound_counts_images_and_not_sequences() -> None:
-    # 4 images of 4,096 patches x 4,304 x 2 bytes x 2
-    assert vision_bound_bytes(images=4, patches=4096, width=4304) == 282_066_944
 
 
 def test_the_largest_image_is_as_many_patches_as_there_are_positions() -> None:

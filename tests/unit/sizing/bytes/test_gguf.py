@@ -76,9 +76,9 @@ def test_tied_embeddings_are_stored_once_as_the_output() -> None:
     matrix = 128_256 * 3072 // 256 * 210  # Q6_K
     parts = gguf_parts(LLAMA_3B, "Q4_K_M")
     norm = 3072 * 4
-    assert parts.token_embd == matrix
-    assert parts.output == matrix + norm
-    assert gguf_bytes(LLAMA_3B, "Q4_K_M") == sum(parts.layers) + matrix + norm
+    assert parts.token_embd_bytes == matrix
+    assert parts.output_bytes == matrix + norm
+    assert gguf_bytes(LLAMA_3B, "Q4_K_M") == sum(parts.layer_bytes) + matrix + norm
 
 
 def test_layers_of_the_8b_differ_by_the_rule_for_more_bits() -> None:
@@ -88,17 +88,14 @@ def test_layers_of_the_8b_differ_by_the_rule_for_more_bits() -> None:
     plain, more = 122_683_392 + 32_768, 122_683_392 + 32_768 + 16_220_160
     # the first four, the last four, and of 4..27 every third from 6 on
     chosen = {*range(4), *range(28, 32), *range(6, 28, 3)}
-    assert parts.layers == tuple(more if layer in chosen else plain for layer in range(32))
+    assert parts.layer_bytes == tuple(more if layer in chosen else plain for layer in range(32))
 
 
-def test_an_importance_matrix_changes_some_mixes() -> None:
-    # the first four of 32 layers store ffn_down, 14336 * 4096 weights: Q4_1 has 2 bytes in 32 more
-    down = 14336 * 4096
-    difference = gguf_bytes(LLAMA_8B, "Q4_0") - gguf_bytes(LLAMA_8B, "Q4_0", imatrix=False)
-    assert difference == 4 * down // 32 * 2
-    # and without a matrix IQ4_XS stores it as Q5_K: 40 bytes in 256 more
-    difference = gguf_bytes(LLAMA_8B, "IQ4_XS", imatrix=False) - gguf_bytes(LLAMA_8B, "IQ4_XS")
-    assert difference == 4 * down // 256 * 40
+def test_an_importance_matrix_gives_the_first_layers_of_q4_0_more_bits() -> None:
+    # ffn_down, 14336 * 4096 weights, of the first four of 32 layers is Q4_1: 2 bytes in 32 more
+    layers = gguf_parts(LLAMA_8B, "Q4_0").layer_bytes
+    more = 14336 * 4096 // 32 * 2
+    assert [size - layers[-1] for size in layers] == [more] * 4 + [0] * 28
 
 
 def test_rows_that_blocks_do_not_divide_have_a_narrower_type() -> None:
@@ -107,8 +104,8 @@ def test_rows_that_blocks_do_not_divide_have_a_narrower_type() -> None:
     narrow = (1024 * 3 + 2 * 2560) * 2880  # inputs 2880: Q6_K becomes Q8_0
     wide = 2880 * (1024 + 2560)  # inputs 1024 and 2560 stay Q6_K
     layer = narrow // 32 * 34 + wide // 256 * 210 + 2 * 2880 * 4
-    assert gguf_parts(model, "Q6_K").layers == (layer,)
-    assert gguf_parts(model, "Q6_K").token_embd == 256 * 2880 // 32 * 34
+    assert gguf_parts(model, "Q6_K").layer_bytes == (layer,)
+    assert gguf_parts(model, "Q6_K").token_embd_bytes == 256 * 2880 // 32 * 34
 
 
 def test_fused_queries_keys_and_values_have_one_type() -> None:
@@ -116,7 +113,7 @@ def test_fused_queries_keys_and_values_have_one_type() -> None:
     shape = llama(hidden=256, intermediate=256, layers=4, heads=2, kv_heads=2)
     fused = gguf_parts(replace(shape, model_type="phi3"), "Q4_K_M")
     plain = gguf_parts(shape, "Q4_K_S")  # v is Q5_K in the first four layers, q and k are not
-    assert [a - b for a, b in zip(fused.layers, plain.layers, strict=True)] == [
+    assert [a - b for a, b in zip(fused.layer_bytes, plain.layer_bytes, strict=True)] == [
         2 * 256 * 32 + more * 256 * 66 for more in (0, 0, 1, 1)
     ]
 
@@ -131,10 +128,10 @@ def test_models_with_eight_experts_have_keys_and_values_in_eight_bits() -> None:
     model = replace(dense, layers=(replace(layer, tensors=tensors, feed_forward=feed_forward),))
     # q in Q4_K, k and v in Q8_0, o in Q5_K, experts in Q6_K, the router in F32
     expected = 256 * (144 + 2 * 272 + 176 + 8 * 210) + 8 * 256 * 4
-    assert gguf_parts(model, "Q4_K_M").layers == (expected,)
+    assert gguf_parts(model, "Q4_K_M").layer_bytes == (expected,)
     # experts in MXFP4, all other matrices in Q8_0
     expected = 4 * 256 * 272 + 8 * 256 * 8 * 17 + 8 * 256 * 4
-    assert gguf_parts(model, "mxfp4_moe").layers == (expected,)
+    assert gguf_parts(model, "mxfp4_moe").layer_bytes == (expected,)
 
 
 def test_unknown_file_types_are_refused_with_those_that_are_known() -> None:

@@ -11,7 +11,7 @@ MARGIN_8B = 803_026_124 + GIB  # 5 percent of 16,060,522,496 and 1 GiB
 
 def test_a_repository_takes_its_weights_and_a_margin() -> None:
     found = disk_parts(LLAMA_8B, CATALOG.scheme("none"))
-    assert found == DiskParts(BF16_8B, 0, MARGIN_8B, BF16_8B)
+    assert found == DiskParts(BF16_8B, MARGIN_8B, BF16_8B)
     assert found.disk_bytes == disk_bytes(BF16_8B) == BF16_8B + MARGIN_8B
 
 
@@ -43,18 +43,10 @@ def test_a_model_that_is_published_quantized_has_one_size() -> None:
     assert found.download_bytes == found.loaded_bytes == 6_027_747_328
 
 
-def test_a_converted_copy_stays_beside_the_download() -> None:
-    none = CATALOG.scheme("none")
-    assert disk_parts(LLAMA_8B, none, converted=none).disk_bytes == 2 * BF16_8B + MARGIN_8B
-    # MLX of 8,029,995,008 weights in matrices: 9/16 byte each; norms 532,480
-    copy = disk_parts(LLAMA_8B, none, converted=CATALOG.scheme("mlx-4bit-g64")).converted_bytes
-    assert copy == 8_029_995_008 * 9 // 16 + 532_480
-
-
 def test_a_gguf_file_takes_little_beside_its_tensors() -> None:
     # 1 percent and 256 MiB; the two parts of the file together
     found = disk_parts(LLAMA_70B, CATALOG.scheme("Q5_K_M"))
-    assert found == DiskParts(49_941_954_560, 0, 499_419_545 + 256 * MIB, 49_941_954_560)
+    assert found == DiskParts(49_941_954_560, 499_419_545 + 256 * MIB, 49_941_954_560)
     assert found.disk_bytes == disk_bytes(49_941_954_560, "gguf")
 
 

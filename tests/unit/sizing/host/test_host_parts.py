@@ -213,16 +213,12 @@ def test_cpu_requests(made: Setting, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("millicores", "threads_per_core", "expected"),
+    ("millicores", "expected"),
     [
-        pytest.param(7_650, 1, 7, id="one more than the quota would throttle all"),
-        pytest.param(8_000, 1, 8, id="whole cores"),
-        pytest.param(8_000, 2, 4, id="pairs of hardware threads"),
-        pytest.param(9_500, 2, 4, id="half a pair is none"),
-        pytest.param(500, 1, 1, id="never none"),
+        pytest.param(7_650, 7, id="one more than the quota would throttle all"),
+        pytest.param(8_000, 8, id="whole cores"),
+        pytest.param(500, 1, id="never none"),
     ],
 )
-def test_threads_are_the_whole_cores_of_a_request(
-    millicores: int, threads_per_core: int, expected: int
-) -> None:
-    assert cpu_threads(millicores, threads_per_core=threads_per_core) == expected
+def test_threads_are_the_whole_cores_of_a_request(millicores: int, expected: int) -> None:
+    assert cpu_threads(millicores) == expected

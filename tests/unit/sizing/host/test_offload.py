@@ -122,7 +122,7 @@ def test_a_tied_matrix_is_in_both_memories_unless_there_is_no_gpu() -> None:
 )
 def test_layers_are_offloaded_from_the_back(gpu_layers: int | None, on_gpu: int) -> None:
     parts = gguf_parts(LLAMA_8B, "Q4_K_M")
-    slots = (*parts.layers, parts.output)
+    slots = (*parts.layer_bytes, parts.output_bytes)
     found = offload(llama_cpp(gpu_layers=gpu_layers))
     expected = sum(slots[len(slots) - on_gpu :])
     assert sum(gpu.weights_bytes for gpu in found.gpus) == expected
@@ -148,8 +148,8 @@ def test_several_gpus_share_the_layers_as_llama_cpp_does(
     parts = gguf_parts(LLAMA_70B, "Q4_K_M")
     found = offload(llama_cpp(LLAMA_70B, product=A100_80GB, gpus=gpus, gpu_layers=gpu_layers))
     assert [gpu.layers for gpu in found.gpus] == layers
-    weights = [sum(parts.layers[index] for index in indices) for indices in layers]
-    weights[-1] += parts.output
+    weights = [sum(parts.layer_bytes[index] for index in indices) for indices in layers]
+    weights[-1] += parts.output_bytes
     assert [gpu.weights_bytes for gpu in found.gpus] == weights
 
 

@@ -1,7 +1,12 @@
 """The encoder layers that all vision towers are made of."""
 
+from typing import Final
+
 from llama_operator.sizing.models.parts import column, divided_vector, norms, row, vector, whole
 from llama_operator.sizing.models.tensors import Part, Tensor
+
+COLOURS: Final = 3
+"""Channels of a pixel."""
 
 
 def encoder(
@@ -52,19 +57,16 @@ def encoder(
     return tuple(tensors)
 
 
-def patches(
-    hidden: int, patch: int, *, channels: int = 3, frames: int = 1, bias: bool
-) -> tuple[Tensor, ...]:
+def patches(hidden: int, patch: int, *, frames: int = 1, bias: bool) -> tuple[Tensor, ...]:
     """The convolution from pixels of a patch to the tower's width, whole on every rank.
 
     Args:
         hidden: width of the tower.
         patch: side of a patch in pixels.
-        channels: colours.
         frames: pictures of a video that are taken together.
         bias: whether it has one.
     """
-    shape = (hidden, channels * frames * patch * patch)
+    shape = (hidden, COLOURS * frames * patch * patch)
     weights = Tensor("patch_embedding", Part.VISION, shape)
     return (weights, vector("patch_embedding.bias", Part.VISION, hidden)) if bias else (weights,)
 
