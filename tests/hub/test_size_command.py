@@ -55,7 +55,8 @@ def test_a_quantization_in_its_own_file(complete: Repository, size: Size) -> Non
 # parameters, 436,224,000 bytes: 15,624,298,496 are computed, 2.72 % less than 16,060,522,496.
 NOTE = (
     "computed 14.55 GiB, 2.72% less than the 14.96 GiB (16,060,522,496 bytes) of tensors in "
-    f"{LLAMA} at {COMMIT[:8]}: the files are right, so take the weights for that much larger"
+    f"{LLAMA} at {COMMIT[:8]}; disk is counted by the files, memory by the shape, which is that "
+    "much off where the engine holds the files as they are"
 )
 
 

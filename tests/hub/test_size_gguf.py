@@ -201,10 +201,17 @@ def test_a_split_model_without_all_its_parts(several: Repository, size: Size) ->
 def test_a_file_that_is_larger_than_computed_is_told(one: Repository, size: Size) -> None:
     # 8,618,264,002 / 8,532,934,656 = 1.01: 0.99 % of the stored bytes are missing.
     one.add("Llama-3.1-8B-Q8_0.gguf", model(7, 8_618_264_002))
-    assert size(REPOSITORY)["note"] == (
+    found = size(REPOSITORY)
+    # every part in proportion: the output matrix and 32 layers are on the GPU, the input is not
+    table = 128_256 * 4096 // 32 * 34  # of Q8_0
+    assert found["checkpoint_bytes"] == 8_618_264_002
+    on_gpu = found["stages"][0]["weights_bytes"]
+    assert on_gpu / (8_532_934_656 - table) == pytest.approx(1.01, abs=1e-6)
+    assert found["node"]["weights_bytes"] / table == pytest.approx(1.01, abs=1e-6)
+    assert found["note"] == (
         "computed 7.95 GiB, 0.99% less than the 8.03 GiB (8,618,264,002 bytes) of tensors in "
-        f"Llama-3.1-8B-Q8_0 in {REPOSITORY} at {COMMIT[:8]}: the files are right, so take the "
-        "weights for that much larger"
+        f"Llama-3.1-8B-Q8_0 in {REPOSITORY} at {COMMIT[:8]}; disk and weights are counted by the "
+        "file"
     )
 
 

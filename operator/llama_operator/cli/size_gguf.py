@@ -45,7 +45,16 @@ def subject_of_file(path: Path, quantization: str | None, arguments: argparse.Na
     if scheme != scheme_for(own):
         return Subject(model.name, "", shape, scheme, ())
     note = compare_gguf(model, checkpoint_bytes(shape, scheme)) or ""
-    return Subject(model.name, "", shape, scheme, (), _stored_bytes(model), note)
+    return Subject(
+        model.name,
+        "",
+        shape,
+        scheme,
+        (),
+        _stored_bytes(model),
+        note,
+        tensor_bytes=header.tensor_bytes,
+    )
 
 
 def subject_of_model(facts: ModelFacts, model: GgufFacts, arguments: argparse.Namespace) -> Subject:
@@ -77,6 +86,7 @@ def subject_of_model(facts: ModelFacts, model: GgufFacts, arguments: argparse.Na
         others=_others(facts, scheme),
         stored_bytes=_stored_bytes(model),
         note=compare_gguf(model, checkpoint_bytes(shape, scheme), facts) or "",
+        tensor_bytes=header.tensor_bytes,
     )
 
 

@@ -44,6 +44,7 @@ class Subject:
         scheme: how its weights are stored.
         others: other quantizations, each with the options that choose it.
         stored_bytes: weights as the repository holds them; None where that is not known.
+        tensor_bytes: of all tensors of a GGUF file whose header was read; None for others.
         note: how they differ from what is computed; empty where they do not.
         quantize_at_load: whether the repository holds 16-bit weights that the engine quantizes.
     """
@@ -56,6 +57,7 @@ class Subject:
     stored_bytes: int | None = None
     note: str = ""
     quantize_at_load: bool = False
+    tensor_bytes: int | None = None
 
 
 def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:
@@ -340,6 +342,7 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
         enforce_eager=arguments.enforce_eager,
         dtype=arguments.dtype,
         kv_cache_dtype=arguments.kv_cache_dtype,
+        stored_bytes=subject.tensor_bytes,
     )
     if card is not None:
         serving = on_card(serving, card)

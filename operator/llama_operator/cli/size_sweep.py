@@ -114,7 +114,12 @@ def cells_of(
     for card in cards:
         for count in counts:
             for scheme in schemes:
-                placed = replace(on_card(serving, card), scheme=scheme, tensor_parallel_size=count)
+                placed = replace(
+                    on_card(serving, card),
+                    scheme=scheme,
+                    tensor_parallel_size=count,
+                    stored_bytes=serving.stored_bytes if scheme == serving.scheme else None,
+                )
                 yield _cell(placed, card.product)
 
 

@@ -7,6 +7,13 @@ from llama_operator.units import format_gib
 
 TOLERANCE_FRACTION: Final = 0.001
 """Computed and stored sizes of one model agree within 0.1 % where the formulas fit it."""
+BY_SHAPE: Final = (
+    "disk is counted by the files, memory by the shape, which is that much off where the engine "
+    "holds the files as they are"
+)
+"""Files may hold other dtypes than engines do, or parts that they do not load."""
+BY_FILE: Final = "disk and weights are counted by the file"
+"""llama.cpp holds the tensors of a file as they are."""
 
 
 def stored_bytes(facts: ModelFacts) -> int | None:
@@ -35,7 +42,7 @@ def compare(facts: ModelFacts, computed_bytes: int) -> str | None:
         A warning that says by how much they differ; None when they agree within 0.1 %, or the
         repository tells no size.
     """
-    text = _difference(stored_bytes(facts), computed_bytes, _place(facts))
+    text = _difference(stored_bytes(facts), computed_bytes, _place(facts), BY_SHAPE)
     if text and facts.safetensors is not None and _index_is_wrong(facts.safetensors):
         text += (
             f"; its index says {facts.safetensors.index_total_bytes:,} bytes, which the headers of "
@@ -59,20 +66,19 @@ def compare_gguf(
     """
     place = model.name if facts is None else f"{model.name} in {_place(facts)}"
     stored = None if model.header is None else model.header.tensor_bytes
-    return _difference(stored, computed_bytes, place)
+    return _difference(stored, computed_bytes, place, BY_FILE)
 
 
-def _difference(stored: int | None, computed_bytes: int, place: str) -> str | None:
+def _difference(stored: int | None, computed_bytes: int, place: str, counted: str) -> str | None:
     if not stored:
         return None
     difference = computed_bytes - stored
     if abs(difference) <= TOLERANCE_FRACTION * stored:
         return None
-    word, other = ("more", "smaller") if difference > 0 else ("less", "larger")
+    word = "more" if difference > 0 else "less"
     return (
         f"computed {format_gib(computed_bytes)}, {abs(difference) / stored:.2%} {word} than the "
-        f"{format_gib(stored)} ({stored:,} bytes) of tensors in {place}: the files are right, so "
-        f"take the weights for that much {other}"
+        f"{format_gib(stored)} ({stored:,} bytes) of tensors in {place}; {counted}"
     )
 
 

@@ -97,7 +97,7 @@ def estimate(setting: Setting) -> Estimate:
     Raises:
         SizingError: a scheme, an engine or a dtype has no rule.
     """
-    checkpoint = checkpoint_bytes(setting.model, setting.scheme)
+    checkpoint = setting.stored_bytes or checkpoint_bytes(setting.model, setting.scheme)
     refused = obstacle(setting)
     if refused is not None:
         reason, message = refused

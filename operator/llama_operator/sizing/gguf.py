@@ -9,7 +9,7 @@ from llama_operator.catalog.gguf_tables import GgufRule, gguf_mixes, gguf_types
 from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
-from llama_operator.units import FLOAT32_BYTES
+from llama_operator.units import FLOAT32_BYTES, ceil_div
 
 _LARGE_SHARED_VALUES: Final = 80
 """Layers of a 70B, whose `attn_v` llama.cpp stores with more bits."""
@@ -53,6 +53,20 @@ class GgufParts(NamedTuple):
     layer_bytes: tuple[int, ...]
     output_bytes: int
     tied: bool
+
+    def scaled(self, stored_bytes: int, computed_bytes: int) -> "GgufParts":
+        """The same division of a file that holds other bytes, each part in proportion, rounded up.
+
+        Args:
+            stored_bytes: of all tensors of the file, by its header.
+            computed_bytes: of all tensors, by the mix of its name.
+        """
+
+        def scale(size: int) -> int:
+            return ceil_div(size * stored_bytes, computed_bytes)
+
+        layers = tuple(map(scale, self.layer_bytes))
+        return GgufParts(scale(self.token_embd_bytes), layers, scale(self.output_bytes), self.tied)
 
 
 class _Facts(NamedTuple):

@@ -62,6 +62,7 @@ class Serving:
         dtype: compute dtype.
         kv_cache_dtype: `auto` or another one.
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
+        stored_bytes: of all tensors of a GGUF file, where its header was read.
     """
 
     model: ModelShape
@@ -81,6 +82,7 @@ class Serving:
     dtype: str | None = None
     kv_cache_dtype: str = "auto"
     gpu_layers: int | None = None
+    stored_bytes: int | None = None
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -109,6 +111,7 @@ class Serving:
             dtype=self.dtype,
             kv_cache_dtype=self.kv_cache_dtype,
             gpu_layers=self.gpu_layers,
+            stored_bytes=self.stored_bytes,
         )
         planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
         if self.utilization is not None or not planned:
@@ -293,7 +296,7 @@ def _lighter(serving: Serving, schemes: tuple[tuple[Changes, Scheme], ...]) -> I
     ]
     for size, changes, scheme in sorted(sized, key=lambda item: item[:2]):
         if -size < own:
-            yield _with(serving, changes, scheme=scheme)
+            yield _with(serving, changes, scheme=scheme, stored_bytes=None)
 
 
 def _larger_gpus(serving: Serving, setting: Setting, gpus: tuple[Gpu, ...]) -> Iterator[Proposal]:

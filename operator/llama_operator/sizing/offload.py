@@ -13,7 +13,7 @@ from typing import Final
 from llama_operator.errors import SizingError
 from llama_operator.sizing.cache import element_size, stage_cache
 from llama_operator.sizing.engine_budget import Budgeting
-from llama_operator.sizing.gguf import GgufParts, gguf_largest_tensors, gguf_parts
+from llama_operator.sizing.gguf import GgufParts, gguf_bytes, gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import Cache
 from llama_operator.sizing.outside import PIPELINE_COPIES, compute_buffer_bytes, non_torch_bytes
 from llama_operator.sizing.scheme_names import GGUF
@@ -156,7 +156,10 @@ class _Division:
             raise SizingError(msg)
         model, name = setting.model, setting.scheme.name
         self._setting = setting
-        self._parts: GgufParts = gguf_parts(model, name)
+        parts = gguf_parts(model, name)
+        if setting.stored_bytes is not None:
+            parts = parts.scaled(setting.stored_bytes, gguf_bytes(model, name))
+        self._parts: GgufParts = parts
         self.slots = len(self._parts.layer_bytes) + 1
         self._weights = _sums((*self._parts.layer_bytes, self._parts.output_bytes))
         self._cache = _sums((*_cache_bytes(setting), 0))

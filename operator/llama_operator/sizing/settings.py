@@ -51,6 +51,8 @@ class Setting:
         kv_cache_dtype: `auto` for the compute dtype, or a name of `cache.KV_CACHE_DTYPES`.
         concurrency: requests of the whole context that must fit at once; engines start with one.
         gpu_layers: llama.cpp's `--n-gpu-layers`, the output included; None for all, 0 for none.
+        stored_bytes: of all tensors of a GGUF file, where its header was read; None for those of
+            the mix.
     """
 
     model: ModelShape
@@ -70,6 +72,7 @@ class Setting:
     kv_cache_dtype: str
     concurrency: int = 1
     gpu_layers: int | None = None
+    stored_bytes: int | None = None
 
     @property
     def dtype_bytes(self) -> int:
@@ -139,6 +142,7 @@ def complete_setting(
     kv_cache_dtype: str = "auto",
     concurrency: int = 1,
     gpu_layers: int | None = None,
+    stored_bytes: int | None = None,
 ) -> Setting:
     """A setting in which what is None has the default of the engine version.
 
@@ -161,6 +165,7 @@ def complete_setting(
         kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
         concurrency: requests of the whole context that must fit at once.
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
+        stored_bytes: of all tensors of a GGUF file; None for those of the mix.
 
     Raises:
         SizingError: there is no such engine, it does not divide layers between GPU and host, or it
@@ -208,6 +213,7 @@ def complete_setting(
         kv_cache_dtype=kv_cache_dtype,
         concurrency=concurrency,
         gpu_layers=gpu_layers,
+        stored_bytes=stored_bytes,
     )
 
 
