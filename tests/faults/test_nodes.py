@@ -164,7 +164,10 @@ def frozen(running: World) -> Iterator[World]:
 
 
 def answer_again(world: World) -> None:
-    """Tell that the pods are ready, as a kubelet that is back does; KWOK tells it only once."""
+    """Tell that the pods are ready, as a kubelet that is back does; KWOK tells it only once.
+
+    Those that are to end are ended instead.
+    """
     world.plane.resume("kwok")
     world.wait(
         "the node is ready",
@@ -174,7 +177,8 @@ def answer_again(world: World) -> None:
         ),
         timeout=60,
     )
-    for pod in world.pods("small"):
+    staying = (pod for pod in world.pods("small") if "deletionTimestamp" not in pod["metadata"])
+    for pod in staying:
         path = f"/api/v1/namespaces/{world.namespace}/pods/{pod['metadata']['name']}/status"
         status = {"conditions": [{"type": "Ready", "status": "True"}]}
         world.api.request(
