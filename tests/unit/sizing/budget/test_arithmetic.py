@@ -33,6 +33,20 @@ def test_bytes_of_a_token(name: str, bytes_per_token: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bytes_per_token", "gib"),
+    [
+        (131_072, ("0.1250", "1.9531", "15.6250")),
+        (327_680, ("0.3125", "4.8828", "39.0625")),
+        (1_032_192, ("0.9844", "15.3809", "123.0469")),
+        (516_096, ("0.4922", "7.6904", "61.5234")),
+    ],
+)
+def test_the_published_table_of_kv_caches(bytes_per_token: int, gib: tuple[str, ...]) -> None:
+    sizes = [tokens * bytes_per_token for tokens in (1024, 16_000, 128_000)]
+    assert tuple(f"{size / GIB:.4f}" for size in sizes) == gib
+
+
+@pytest.mark.parametrize(
     ("name", "tp", "tokens", "seqs", "alpha", "expected"),
     [
         ("8B", 1, 8192, 1024, Fraction(365, 100), 2_027_537_039),
