@@ -1,4 +1,4 @@
-"""What is computed and what vLLM 0.19 logged on H100 with utilization 0.95, T 8192 and S 1024."""
+"""What is computed where vLLM 0.19 logged on H100 with utilization 0.95, T 8192 and S 1024."""
 
 import json
 from pathlib import Path
@@ -43,13 +43,16 @@ CONFIGS = Path(__file__).resolve().parents[3] / "data/model-configs"
             "Qwen--Qwen3-30B-A3B", "none", 1, 1, 56.88, 2.53, 15.57, 170_048, id="Qwen3-30B-A3B"
         ),
         pytest.param(
-            # experts are padded by an estimate: 13.67 GiB and 1,276,256 tokens in the
-            # worked figures, 13.64 and 1,277,184 in the log
+            # 13.67 GiB, 58.42 and 1,276,256 in the worked figures, 13.64, 58.47 and 1,277,184 in
+            # the log: how experts are padded is an estimate. Here hidden 2880 becomes 3072 and
+            # the width 2944 in each of 3 x 32 x 24 matrices; test_log_arithmetic.py adds them up
             "openai--gpt-oss-20b", "mxfp4", 1, 1, 13.70, 2.88, 58.39, 1_275_600, id="gpt-oss-20b"
         ),
         pytest.param(
-            # with the 128 MiB that logs show beside the tensors: 29.30 + 0.125, 43.80 - 0.125
-            "deepseek-ai--DeepSeek-V2-Lite-Chat", "none", 1, 1, 29.43, 1.88, 43.68, 1_507_700,
+            # 29.30 GiB, 43.80 and 1,511,872 in the worked figures, which leave out the 128 MiB
+            # that three logs show beside the tensors: 134,217,728 bytes more of weights are
+            # 269.7 blocks of 16 x 576 x 2 x 27 = 497,664, here 270 of 16 tokens less
+            "deepseek-ai--DeepSeek-V2-Lite-Chat", "none", 1, 1, 29.43, 1.88, 43.67, 1_507_552,
             id="DeepSeek-V2-Lite",
         ),
     ],
@@ -70,7 +73,6 @@ def test_configurations_that_were_logged(
     )
     first = found.stages[0]
     assert first.kv_cache_bytes is not None
-    assert first.weights_bytes / GIB == pytest.approx(weights, abs=0.0101)
-    assert first.activation_bytes / GIB == pytest.approx(activation, abs=0.0101)
-    assert first.kv_cache_bytes / GIB == pytest.approx(pool, abs=0.0151)
-    assert found.kv_cache_tokens == pytest.approx(tokens, rel=0.0005)
+    parts = (first.weights_bytes, first.activation_bytes, first.kv_cache_bytes)
+    assert tuple(round(part / GIB, 2) for part in parts) == (weights, activation, pool)
+    assert found.kv_cache_tokens == tokens

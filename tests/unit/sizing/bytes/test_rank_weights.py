@@ -4,7 +4,7 @@ from llama_operator.errors import UnsupportedSchemeError
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.scheme_names import scheme_for
-from llama_operator.units import GIB, MIB
+from llama_operator.units import MIB
 from unit.sizing.bytes.shapes import (
     LLAMA_3B,
     LLAMA_8B,
@@ -17,37 +17,98 @@ from unit.sizing.bytes.shapes import (
 @pytest.mark.parametrize(
     ("model", "name", "tp", "pp", "expected"),
     [
-        pytest.param(LLAMA_70B, "awq-int4-g128", 1, 1, 37.16, id="70B AWQ on one GPU"),
-        pytest.param(LLAMA_70B, "awq-int4-g128", 2, 1, 18.55, id="70B AWQ on two GPUs"),
-        pytest.param(LLAMA_70B, "awq-int4-g128", 4, 1, 9.37, id="70B AWQ on four GPUs"),
-        pytest.param(LLAMA_70B, "awq-int4-g128", 8, 1, 4.73, id="70B AWQ on eight GPUs"),
-        pytest.param(LLAMA_8B, "none", 1, 1, 14.99, id="8B bf16 on one GPU"),
-        pytest.param(LLAMA_8B, "none", 2, 1, 7.51, id="8B bf16 on two GPUs"),
-        pytest.param(LLAMA_8B, "none", 1, 2, 7.51, id="8B bf16 on two stages"),
-        pytest.param(LLAMA_70B, "fp8-dynamic", 4, 1, 16.96, id="70B FP8 on four GPUs, as logged"),
-        pytest.param(LLAMA_70B, "none", 2, 1, 65.74, id="70B bf16 on two GPUs"),
-        pytest.param(LLAMA_70B, "none", 4, 1, 32.89, id="70B bf16 on four GPUs"),
-        pytest.param(LLAMA_405B, "none", 8, 1, 94.54, id="405B bf16 on eight GPUs"),
-        pytest.param(LLAMA_405B, "none", 8, 2, 47.28, id="405B bf16 on two nodes"),
-        pytest.param(LLAMA_405B, "none", 16, 1, 47.78, id="405B bf16 on 16: KV heads repeat"),
-        pytest.param(LLAMA_405B, "fbgemm-fp8", 8, 1, 56.77, id="405B FP8 as Meta publishes it"),
+        # worked out in test_rank_arithmetic.py
         pytest.param(
-            LLAMA_405B_JULY_2024, "fbgemm-fp8", 8, 1, 57.75, id="405B FP8 with 16 KV heads, logged"
+            LLAMA_70B, "awq-int4-g128", 1, 1, 39_900_954_624, id="70B AWQ on one GPU: 37.16 GiB"
         ),
-        pytest.param(LLAMA_405B, "awq-int4-g128", 8, 1, 25.31, id="405B AWQ on eight GPUs"),
-        pytest.param(LLAMA_405B, "bnb-nf4-dq", 8, 1, 25.27, id="405B NF4 on eight GPUs"),
-        pytest.param(LLAMA_405B, "bnb-nf4-dq", 4, 1, 50.55, id="405B NF4 on four GPUs"),
-        # AWQ's 25.31 and 4 bytes an input on every GPU: (2*16384 + 16384/8 + 53248/8)*4*126 B
-        pytest.param(LLAMA_405B, "gptq-int4-g128", 8, 1, 25.33, id="405B GPTQ with g_idx"),
+        pytest.param(
+            LLAMA_70B, "awq-int4-g128", 2, 1, 19_918_766_080, id="70B AWQ on two GPUs: 18.55 GiB"
+        ),
+        pytest.param(
+            LLAMA_70B, "awq-int4-g128", 4, 1, 10_055_598_080, id="70B AWQ on four GPUs: 9.37 GiB"
+        ),
+        pytest.param(
+            LLAMA_70B, "awq-int4-g128", 8, 1, 5_082_857_472, id="70B AWQ on eight GPUs: 4.73 GiB"
+        ),
+        pytest.param(LLAMA_8B, "none", 1, 1, 16_094_076_928, id="8B bf16 on one GPU: 14.99 GiB"),
+        pytest.param(LLAMA_8B, "none", 2, 1, 8_066_179_072, id="8B bf16 on two GPUs: 7.51 GiB"),
+        pytest.param(LLAMA_8B, "none", 1, 2, 8_063_811_584, id="8B bf16 on two stages: 7.51 GiB"),
+        pytest.param(
+            LLAMA_8B, "fp8-dynamic", 1, 1, 9_120_260_096, id="8B FP8 on one GPU: 8.49 GiB"
+        ),
+        pytest.param(
+            LLAMA_70B, "fp8-dynamic", 1, 1, 72_716_795_904, id="70B FP8 on one GPU: 67.72 GiB"
+        ),
+        pytest.param(
+            LLAMA_70B, "fp8-dynamic", 2, 1, 36_379_115_520, id="70B FP8 on two GPUs: 33.88 GiB"
+        ),
+        pytest.param(
+            LLAMA_70B,
+            "fp8-dynamic",
+            4,
+            1,
+            18_212_372_480,
+            id="70B FP8 on four GPUs: 16.96 GiB, as logged",
+        ),
+        pytest.param(LLAMA_70B, "none", 2, 1, 70_588_579_840, id="70B bf16 on two GPUs: 65.74 GiB"),
+        pytest.param(
+            LLAMA_70B, "none", 4, 1, 35_314_483_200, id="70B bf16 on four GPUs: 32.89 GiB"
+        ),
+        pytest.param(
+            LLAMA_405B, "none", 8, 1, 101_506_252_800, id="405B bf16 on eight GPUs: 94.54 GiB"
+        ),
+        pytest.param(
+            LLAMA_405B, "none", 8, 2, 50_769_887_232, id="405B bf16 on two nodes: 47.28 GiB"
+        ),
+        pytest.param(
+            LLAMA_405B,
+            "none",
+            16,
+            1,
+            51_301_482_496,
+            id="405B bf16 on 16, KV heads repeat: 47.78 GiB",
+        ),
+        pytest.param(
+            LLAMA_405B,
+            "fbgemm-fp8",
+            8,
+            1,
+            60_953_673_728,
+            id="405B FP8 as Meta publishes it: 56.77 GiB",
+        ),
+        pytest.param(
+            LLAMA_405B_JULY_2024,
+            "fbgemm-fp8",
+            8,
+            1,
+            62_010_638_336,
+            id="405B FP8, 16 KV heads: 57.75 GiB, as logged",
+        ),
+        pytest.param(
+            LLAMA_405B,
+            "awq-int4-g128",
+            8,
+            1,
+            27_178_106_880,
+            id="405B AWQ on eight GPUs: 25.31 GiB",
+        ),
+        pytest.param(
+            LLAMA_405B, "bnb-nf4-dq", 8, 1, 27_132_819_456, id="405B NF4 on eight GPUs: 25.27 GiB"
+        ),
+        pytest.param(
+            LLAMA_405B, "bnb-nf4-dq", 4, 1, 54_278_176_768, id="405B NF4 on four GPUs: 50.55 GiB"
+        ),
+        # AWQ and 4 bytes an input of what the engine merges: (2*16384 + 16384/8 + 53248/8)*4*126
+        pytest.param(LLAMA_405B, "gptq-int4-g128", 8, 1, 27_199_008_768, id="405B GPTQ with g_idx"),
     ],
 )
-def test_weights_per_gpu_agree_with_the_worked_figures(
-    model: ModelShape, name: str, tp: int, pp: int, expected: float
+def test_weights_per_gpu_are_exact(
+    model: ModelShape, name: str, tp: int, pp: int, expected: int
 ) -> None:
     found = rank_weights_bytes(
         model, scheme_for(name), tensor_parallel_size=tp, pipeline_parallel_size=pp
     )
-    assert found / GIB == pytest.approx(expected, abs=0.00501)
+    assert found == expected
 
 
 def test_weights_of_the_8b_on_one_gpu_are_exact() -> None:

@@ -1,7 +1,7 @@
 """Parameters counted with plain integers, from the published shapes: nothing of ours is used.
 
-Each entry: the number that is published (memory model, section 2, or the model's card), and the sum
-of its parts. `None` where only the sum is known.
+Each entry is the sum of the model's parts by the rules of section 2 of the memory model. The
+numbers that are published stand beside them in test_parameters.py.
 """
 
 from typing import Final
