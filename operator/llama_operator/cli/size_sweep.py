@@ -24,8 +24,8 @@ from llama_operator.cli.size_question import (
 )
 from llama_operator.errors import InputError, SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
-from llama_operator.sizing.estimate import estimate, largest_context
-from llama_operator.sizing.nearest import Serving
+from llama_operator.sizing.estimate import estimate
+from llama_operator.sizing.nearest import Serving, longest_context
 from llama_operator.sizing.scheme_names import scheme_for
 
 PRODUCTS: Final = (
@@ -127,7 +127,7 @@ def _cell(placed: Serving, product: str) -> Cell:
     count, name = placed.tensor_parallel_size, placed.scheme.name
     try:
         setting = placed.setting()
-        longest = largest_context(setting)
+        longest = longest_context(placed)
         if longest and placed.max_model_len is not None:
             longest = min(longest, placed.max_model_len)
         if longest:

@@ -188,12 +188,32 @@ def nearest(
             failed.append(kind)
         if len(found) == NEAREST_LIMIT:
             return tuple(found)
-    longest = largest_context(setting)
+    longest = longest_context(serving)
     for kind in failed:
         shorter = (less for changes, changed in kind() for less in _shorter(changed, changes))
         longer = (item for item in _that_fit(shorter) if _is_worth_it(item, longest))
         found += _nearly_longest(tuple(longer))
     return tuple(found[:NEAREST_LIMIT])
+
+
+def longest_context(serving: Serving) -> int:
+    """The longest context, in whole blocks, with which it fits; 0 if none does.
+
+    vLLM before 0.9 prefills contexts up to 32k tokens in one step, whose activations a shorter
+    context shrinks as well, and longer ones in steps of 2,048.
+    """
+    setting = serving.setting()
+    found = largest_context(setting)
+    whole = setting.rules.memory.whole_prefill_tokens
+    if serving.max_num_batched_tokens is not None or not whole or found > whole:
+        return found
+    block = setting.rules.memory.block_tokens
+    low, high = 0, min(whole, setting.model.max_position_embeddings) // block
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = estimate(replace(serving, max_model_len=middle * block).setting()).fits
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low * block
 
 
 def _is_worth_it(item: Nearest, longest: int) -> bool:
@@ -225,7 +245,7 @@ def _with(serving: Serving, changes: Changes, **values: Any) -> Proposal:  # noq
 
 def _shorter(serving: Serving, changes: Changes) -> Iterator[Proposal]:
     setting = serving.setting()
-    longest = largest_context(setting)
+    longest = longest_context(serving)
     if USEFUL_CONTEXT_TOKENS <= longest < setting.max_model_len:
         both = (*changes, ("--max-model-len", str(longest)))
         yield _with(serving, both, max_model_len=longest)

@@ -186,6 +186,19 @@ def test_stages_over_nodes_come_last_and_name_what_changes() -> None:
     assert [names for names in found if "--gpu" in names]
 
 
+@pytest.mark.parametrize("asked", [32_768, 131_072])
+def test_a_shorter_context_takes_shorter_steps_where_a_step_is_the_context(
+    llama_8b: ModelShape, asked: int
+) -> None:
+    # vLLM 0.7 with the longest step that fits: one block more does not
+    made = serving(
+        llama_8b, "NVIDIA-A10G", engine_version="0.7.2", utilization=0.9, max_model_len=asked
+    )
+    assert dict(nearest(made)[0].changes) == {"--max-model-len": "22480"}
+    assert estimate(replace(made, max_model_len=22_480).setting()).fits
+    assert not estimate(replace(made, max_model_len=22_496).setting()).fits
+
+
 def test_slices_are_not_joined(llama_8b: ModelShape) -> None:
     whole = serving(llama_8b, "NVIDIA-A100-SXM4-40GB", total_bytes=9 * 2**30)
     asked = replace(whole, product="NVIDIA-A100-SXM4-40GB-MIG-2g.10gb")

@@ -140,8 +140,6 @@ def serving_of(model: str, engine: tuple[str, str | None], percent: int, tp: int
         engine_version=engine[1],
         gpu=CATALOG.gpu(H100),
         tensor_parallel_size=tp,
-        # before 0.9 a step is as long as the context, which then changes both, unless it is set
-        max_num_batched_tokens=2048 if engine == ("vllm", "0.7.2") else None,
     )
     return replace(made, total_bytes=tight(made.setting(), percent))
 
