@@ -19,7 +19,8 @@ _SERVING: Final = frozenset(
     ["format", "quantization", "tensor_parallel_size", "pipeline_parallel_size", "engine"]
 ) | {
     "engine_version", "max_model_len", "gpu_memory_utilization", "dtype", "kv_cache_dtype",
-    "max_num_seqs", "max_num_batched_tokens", "enforce_eager",
+    "max_num_seqs", "max_num_batched_tokens", "enforce_eager", "enable_expert_parallel",
+    "flash_attn",
 }  # fmt: skip
 _NODE: Final = frozenset(
     ["n_gpu_layers", "cache_ram", "kv_offloading_size", "no_mmap", "host_memory_gib"]
@@ -196,6 +197,18 @@ def _add_placement(group: "argparse._ArgumentGroup") -> None:
         help="tokens of a step (default: the engine's)",
     )
     group.add_argument("--enforce-eager", action="store_true", help="no CUDA graphs")
+    group.add_argument(
+        "--enable-expert-parallel",
+        action="store_true",
+        help="vLLM: whole experts on each GPU, instead of a part of each",
+    )
+    group.add_argument(
+        "-fa",
+        "--flash-attn",
+        choices=("on", "off"),
+        default="on",
+        help="llama.cpp: off holds attention scores of the whole context (default: on)",
+    )
 
 
 def _add_node(group: "argparse._ArgumentGroup") -> None:

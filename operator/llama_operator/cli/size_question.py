@@ -14,13 +14,14 @@ from llama_operator.errors import ConfigError, InputError, SizingError, SpecErro
 from llama_operator.nesting import DEPTH_LIMIT, is_deeper
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.cache import KV_CACHE_DTYPES
-from llama_operator.sizing.engine_budget import engine_rules
+from llama_operator.sizing.engine_budget import Budgeting, engine_rules
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.nearest import Changes, Serving
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.quantization_config import quantization_name
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.settings import Setting
 
 AT_LOAD: Final = ("fp8-online",)
 """Schemes that vLLM makes of 16-bit weights while it loads them."""
@@ -343,10 +344,31 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
         dtype=arguments.dtype,
         kv_cache_dtype=arguments.kv_cache_dtype,
         stored_bytes=subject.tensor_bytes,
+        expert_parallel=arguments.enable_expert_parallel,
+        flash_attention=arguments.flash_attn == "on",
     )
+    try:
+        _check_engine_options(serving.setting(), arguments)
+    except SizingError as error:
+        raise InputError(str(error)) from None
     if card is not None:
         serving = on_card(serving, card)
     return _with_gpu_layers(serving, arguments.n_gpu_layers)
+
+
+def _check_engine_options(setting: Setting, arguments: argparse.Namespace) -> None:
+    """Options that one engine has, or that do something to some models alone."""
+    engine = setting.rules.engine
+    if arguments.flash_attn != "on" and setting.rules.budgeting is not Budgeting.ALLOCATED:
+        msg = f"--flash-attn is for llama.cpp; engine is {engine}"
+        raise InputError(msg)
+    if arguments.enable_expert_parallel:
+        if setting.rules.budgeting is not Budgeting.UTILIZATION:
+            msg = f"--enable-expert-parallel is for vLLM; engine is {engine}"
+            raise InputError(msg)
+        if not setting.model.has_experts():
+            msg = "--enable-expert-parallel: the model has no experts"
+            raise InputError(msg)
 
 
 def _with_gpu_layers(serving: Serving, wanted: int | str | None) -> Serving:

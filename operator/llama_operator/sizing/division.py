@@ -34,6 +34,8 @@ def division_obstacle(
     scheme: Scheme,
     tensor_parallel_size: int,
     pipeline_parallel_size: int = 1,
+    *,
+    expert_parallel: bool = False,
 ) -> str | None:
     """Why the model cannot be divided over so many GPUs; None when it can.
 
@@ -47,6 +49,7 @@ def division_obstacle(
         scheme: how its weights are stored.
         tensor_parallel_size: GPUs of one stage; at least 1.
         pipeline_parallel_size: number of stages; at least 1.
+        expert_parallel: whole experts are divided over the GPUs of a stage.
 
     Returns:
         A clause for people, e.g. `64 attention heads do not divide by 3`.
@@ -57,7 +60,11 @@ def division_obstacle(
     size, layers = tensor_parallel_size, model.num_hidden_layers
     if pipeline_parallel_size > layers:
         return f"{layers} layers do not fill {pipeline_parallel_size} pipeline stages"
-    division = Division(size, whole_vision=model.mistral_format)
+    division = Division(
+        size,
+        expert_parallel=expert_parallel,
+        whole_vision=model.mistral_format,
+    )
     if size > 1 and (obstacle := _heads_obstacle(model, size)) is not None:
         return obstacle
     for stored, _ in counted_stored_layers(model, scheme):
@@ -116,7 +123,8 @@ def _width_obstacle(tensor: Tensor, division: Division) -> str | None:
     """Why the features of a linear layer do not divide."""
     size = division.ranks
     whole = division.whole_vision and tensor.part is Part.VISION
-    if size == 1 or whole or not tensor.linear:
+    expert = division.expert_parallel and tensor.part is Part.EXPERTS
+    if size == 1 or whole or expert or not tensor.linear:
         return None
     part = _PARTS.get(tensor.part, "a")
     if tensor.split is Split.KV_HEADS and tensor.heads % size and size % tensor.heads:

@@ -16,7 +16,7 @@ from llama_operator.sizing.engine_budget import (
     highest_utilization_percent,
     planned_utilization_percent,
 )
-from llama_operator.sizing.estimate import Estimate, estimate, largest_context
+from llama_operator.sizing.estimate import Estimate, estimate, largest_context, stage_caches
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.settings import Setting, complete_setting
@@ -63,6 +63,8 @@ class Serving:
         kv_cache_dtype: `auto` or another one.
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
         stored_bytes: of all tensors of a GGUF file, where its header was read.
+        expert_parallel: whether whole experts are divided over the GPUs of a stage.
+        flash_attention: whether llama.cpp never holds attention scores whole.
     """
 
     model: ModelShape
@@ -83,6 +85,8 @@ class Serving:
     kv_cache_dtype: str = "auto"
     gpu_layers: int | None = None
     stored_bytes: int | None = None
+    expert_parallel: bool = False
+    flash_attention: bool = True
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -112,6 +116,8 @@ class Serving:
             kv_cache_dtype=self.kv_cache_dtype,
             gpu_layers=self.gpu_layers,
             stored_bytes=self.stored_bytes,
+            expert_parallel=self.expert_parallel,
+            flash_attention=self.flash_attention,
         )
         planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
         if self.utilization is not None or not planned:
@@ -207,7 +213,7 @@ def longest_context(serving: Serving) -> int:
     whole = setting.rules.memory.whole_prefill_tokens
     if serving.max_num_batched_tokens is not None or not whole or found > whole:
         return found
-    block = setting.rules.memory.block_tokens
+    block = max(cache.block_tokens for cache in stage_caches(setting))
     low, high = 0, min(whole, setting.model.max_position_embeddings) // block
     while low < high:
         middle = (low + high + 1) // 2

@@ -242,7 +242,13 @@ class _Division:
 
 
 def _compute_bytes(setting: Setting, gpus: int) -> int:
-    return compute_buffer_bytes(setting.model, ubatch=setting.max_num_batched_tokens, gpus=gpus)
+    return compute_buffer_bytes(
+        setting.model,
+        ubatch=setting.max_num_batched_tokens,
+        n_ctx=setting.max_model_len,
+        gpus=gpus,
+        flash_attention=setting.flash_attention,
+    )
 
 
 def offloads(setting: Setting) -> bool:

@@ -100,16 +100,20 @@ def _has_experts(model: ModelShape) -> bool:
     return model.has_experts()
 
 
-def compute_buffer_bytes(model: ModelShape, *, ubatch: int, gpus: int = 1) -> int:
+def compute_buffer_bytes(
+    model: ModelShape, *, ubatch: int, n_ctx: int, gpus: int = 1, flash_attention: bool = True
+) -> int:
     """Upper bound of llama.cpp's compute buffer on one GPU; memory model, section 7.
 
-    `ubatch * (V + 3*i + 6*h) * 4`; four times that when several GPUs work as a pipeline. It is the
-    bound with flash attention, where scores are never held whole.
+    `ubatch * (V + 3*i + 6*h) * 4`, and `ubatch * n_ctx * H * 4` without flash attention; four
+    times that when several GPUs work as a pipeline.
 
     Args:
-        model: its vocabulary and widths.
+        model: its vocabulary, widths and heads.
         ubatch: tokens of a micro-batch.
+        n_ctx: context of all slots.
         gpus: over which layers are split.
+        flash_attention: whether scores are never held whole.
     """
     width = max(
         (
@@ -120,5 +124,7 @@ def compute_buffer_bytes(model: ModelShape, *, ubatch: int, gpus: int = 1) -> in
         default=0,
     )
     elements = model.vocab_size + FEED_FORWARD_COPIES * width + HIDDEN_COPIES * model.hidden_size
+    if not flash_attention:
+        elements += n_ctx * model.attention_heads
     copies = PIPELINE_COPIES if gpus > 1 else 1
     return ubatch * elements * FLOAT32_BYTES * copies

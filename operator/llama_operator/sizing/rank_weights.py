@@ -18,7 +18,7 @@ from llama_operator.sizing.quantized import (
     matrix_bytes,
 )
 from llama_operator.sizing.scheme_names import GGUF
-from llama_operator.sizing.shards import Division, rank_elements, rank_shape
+from llama_operator.sizing.shards import Division, rank_count, rank_elements, rank_shape
 from llama_operator.sizing.stages import stage_range
 from llama_operator.units import MIB
 
@@ -38,6 +38,7 @@ def rank_weights_bytes(
     pipeline_parallel_size: int = 1,
     stage: int = 0,
     dtype_bytes: int = SIXTEEN_BIT_BYTES,
+    expert_parallel: bool = False,
     vllm_version: tuple[int, ...] | None = MEASURED_VLLM,
 ) -> int:
     """Bytes of the weights on one GPU of a pipeline stage, as vLLM logs them.
@@ -54,6 +55,7 @@ def rank_weights_bytes(
         pipeline_parallel_size: number of stages.
         stage: from 0.
         dtype_bytes: of an element that is not quantized.
+        expert_parallel: whole experts are divided over the GPUs of a stage.
         vllm_version: its leading numbers; None for another engine.
 
     Raises:
@@ -69,6 +71,7 @@ def rank_weights_bytes(
         pipeline_parallel_size,
         stage,
         dtype_bytes,
+        expert_parallel,
     )
     return weights + latent_workspace_bytes(model, vllm_version)
 
@@ -100,9 +103,11 @@ def _rank_weights_bytes(
     pipeline_parallel_size: int,
     stage: int,
     dtype_bytes: int,
+    expert_parallel: bool,
 ) -> int:
     division = Division(
         tensor_parallel_size,
+        expert_parallel=expert_parallel,
         whole_vision=model.mistral_format,
         padded_experts=scheme.family == "mxfp4",
     )
@@ -163,7 +168,7 @@ def _engine_tensor_bytes(
     outputs = sum(shape[0] for shape in shapes)
     inputs = prod(shapes[0][1:])
     matrix = Matrix(sum(map(prod, shapes)), outputs, inputs)
-    return _equal_bytes(tensors, first.count * matrix_bytes(matrix, scheme))
+    return _equal_bytes(tensors, rank_count(first, division) * matrix_bytes(matrix, scheme))
 
 
 def _equal_bytes(tensors: tuple[Tensor, ...], size: int) -> int:

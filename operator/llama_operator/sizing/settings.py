@@ -53,6 +53,8 @@ class Setting:
         gpu_layers: llama.cpp's `--n-gpu-layers`, the output included; None for all, 0 for none.
         stored_bytes: of all tensors of a GGUF file, where its header was read; None for those of
             the mix.
+        expert_parallel: whether whole experts are divided over the GPUs of a stage.
+        flash_attention: whether llama.cpp never holds attention scores whole.
     """
 
     model: ModelShape
@@ -73,6 +75,8 @@ class Setting:
     concurrency: int = 1
     gpu_layers: int | None = None
     stored_bytes: int | None = None
+    expert_parallel: bool = False
+    flash_attention: bool = True
 
     @property
     def dtype_bytes(self) -> int:
@@ -143,6 +147,8 @@ def complete_setting(
     concurrency: int = 1,
     gpu_layers: int | None = None,
     stored_bytes: int | None = None,
+    expert_parallel: bool = False,
+    flash_attention: bool = True,
 ) -> Setting:
     """A setting in which what is None has the default of the engine version.
 
@@ -166,6 +172,8 @@ def complete_setting(
         concurrency: requests of the whole context that must fit at once.
         gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
         stored_bytes: of all tensors of a GGUF file; None for those of the mix.
+        expert_parallel: whether whole experts are divided over the GPUs of a stage.
+        flash_attention: whether llama.cpp never holds attention scores whole.
 
     Raises:
         SizingError: there is no such engine, it does not divide layers between GPU and host, or it
@@ -214,6 +222,8 @@ def complete_setting(
         concurrency=concurrency,
         gpu_layers=gpu_layers,
         stored_bytes=stored_bytes,
+        expert_parallel=expert_parallel,
+        flash_attention=flash_attention,
     )
 
 

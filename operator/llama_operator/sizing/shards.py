@@ -21,11 +21,13 @@ class Division:
 
     Attributes:
         ranks: tensor parallel size.
+        expert_parallel: whole experts are divided over the ranks instead of each one's width.
         whole_vision: every rank holds the vision encoder whole.
         padded_experts: experts are padded as MXFP4 kernels want them.
     """
 
     ranks: int
+    expert_parallel: bool = False
     whole_vision: bool = False
     padded_experts: bool = False
 
@@ -44,6 +46,8 @@ def rank_shape(tensor: Tensor, division: Division) -> tuple[int, ...]:
     up.
     """
     shape, ranks = tensor.shape, division.ranks
+    if tensor.part is Part.EXPERTS and division.expert_parallel:
+        ranks = 1
     whole = division.whole_vision and tensor.part is Part.VISION
     if not whole and tensor.split is Split.COLUMN:
         shape = (ceil_div(shape[0], ranks), *shape[1:])
@@ -59,9 +63,16 @@ def rank_shape(tensor: Tensor, division: Division) -> tuple[int, ...]:
     return shape
 
 
+def rank_count(tensor: Tensor, division: Division) -> int:
+    """Of `count` equal tensors, those that one rank holds a part of."""
+    if tensor.part is Part.EXPERTS and division.expert_parallel:
+        return ceil_div(tensor.count, division.ranks)
+    return tensor.count
+
+
 def rank_elements(tensor: Tensor, division: Division) -> int:
     """Elements of one rank's part of all `count` tensors."""
-    return tensor.count * prod(rank_shape(tensor, division))
+    return rank_count(tensor, division) * prod(rank_shape(tensor, division))
 
 
 def _padded(tensor: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:

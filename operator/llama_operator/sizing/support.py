@@ -81,5 +81,7 @@ def _division(setting: Setting) -> tuple[Reason, str] | None:
         layers = setting.model.num_hidden_layers
         few = f"{layers} layers do not divide over {setting.gpus} GPUs"
         return (Reason.TENSOR_PARALLEL_SIZE, few) if setting.gpus > layers else None
-    clause = division_obstacle(setting.model, setting.scheme, size, stages)
+    clause = division_obstacle(
+        setting.model, setting.scheme, size, stages, expert_parallel=setting.expert_parallel
+    )
     return None if clause is None else (Reason.TENSOR_PARALLEL_SIZE, clause)

@@ -37,6 +37,7 @@ def taken_by_stage(setting: Setting) -> tuple[Taken, ...]:
         setting.dtype_bytes,
         setting.enforce_eager,
         setting.nvlink,
+        setting.expert_parallel,
     )
 
 
@@ -52,6 +53,7 @@ def _taken(
     dtype_bytes: int,
     enforce_eager: bool,
     nvlink: bool,
+    expert_parallel: bool,
 ) -> tuple[Taken, ...]:
     step = Step(
         tokens=max_num_batched_tokens,
@@ -85,6 +87,7 @@ def _taken(
             pipeline_parallel_size=pipeline_parallel_size,
             stage=stage,
             dtype_bytes=dtype_bytes,
+            expert_parallel=expert_parallel,
             vllm_version=rules.version if rules.engine == VLLM else None,
         )
         graphs = (

@@ -220,6 +220,27 @@ def test_weights_of_a_gguf_file_that_stay_in_the_node_s_memory(
     assert found["stages"][0]["weights_bytes"] + 295_501_824 == found["checkpoint_bytes"]
 
 
+def test_whole_experts_where_their_width_does_not_divide(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 8 experts of width 14,332 over 8 GPUs: one each, or 1,791.5 of each
+    path = tmp_path / "config.json"
+    experts = {"model_type": "mixtral", "num_local_experts": 8, "num_experts_per_tok": 2}
+    path.write_text(json.dumps({**LLAMA_8B, **experts, "intermediate_size": 14_332}), "utf-8")
+    words = f"--config {path} --gpu NVIDIA-H100-80GB-HBM3 -tp 8 --max-model-len 8192"
+    assert size(words, capsys, 3)["reason"] == "tensor-parallel-size"
+    found = size(f"{words} --enable-expert-parallel", capsys)
+    # a layer: an expert of 3 * 14,332 * 4,096 in 16 bit, 352,223,232 bytes
+    assert found["stages"][0]["weights_bytes"] > 32 * 352_223_232
+
+
+def test_attention_scores_that_llama_cpp_holds_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "llama-3.1-instruct 8b --quantization Q4_K_M --gpu NVIDIA-L4 --max-model-len 8192"
+    on, off = (size(f"{words} -fa {value}", capsys)["stages"][0] for value in ("on", "off"))
+    # 512 tokens of a step * 8,192 * 32 heads * 4 bytes
+    assert off["activation_bytes"] - on["activation_bytes"] == 512 * 8192 * 32 * 4
+
+
 def test_the_label_of_the_node_comes_before_the_catalog(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

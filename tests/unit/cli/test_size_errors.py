@@ -92,6 +92,19 @@ from support.llama_8b import CONFIG as LLAMA_8B
             id="a KV dtype that llama.cpp has not",
         ),
         pytest.param(
+            "llama-3.1-instruct 8b -fa off", "--flash-attn is for llama.cpp", id="attention of vLLM"
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --enable-expert-parallel",
+            "--enable-expert-parallel: the model has no experts",
+            id="no experts",
+        ),
+        pytest.param(
+            "llama-3.1-instruct 8b --engine sglang --enable-expert-parallel",
+            "--enable-expert-parallel is for vLLM",
+            id="experts of another engine",
+        ),
+        pytest.param(
             "llama-3.1-instruct 8b --max-num-batched-tokens 16 --max-num-seqs 256",
             "--max-num-batched-tokens 16 is below --max-num-seqs 256",
             id="fewer tokens than sequences",

@@ -165,6 +165,6 @@ def test_a_context_that_is_proposed_fits_and_one_block_more_does_not(serving: Se
         context = item.setting.max_model_len
         assert USEFUL_CONTEXT_TOKENS <= context < refused.max_model_len
         assert dict(item.changes)["--max-model-len"] == str(context)
-        assert estimate(replace(item.setting, max_model_len=context)).fits
         block = max(cache.block_tokens for cache in stage_caches(item.setting))
-        assert not estimate(replace(item.setting, max_model_len=context + block)).fits
+        longer = replace(item.serving, max_model_len=context + block)
+        assert not estimate(longer.setting()).fits

@@ -109,15 +109,20 @@ def test_fewer_capture_sizes_make_smaller_graphs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "expected"),
+    ("gpus", "flash_attention", "expected"),
     [
         # 512 x (128,256 + 3 x 14,336 + 6 x 4096) x 4
-        pytest.param(1, 401_080_320, id="one GPU"),
-        pytest.param(2, 1_604_321_280, id="four copies on several GPUs"),
+        pytest.param(1, True, 401_080_320, id="one GPU"),
+        pytest.param(2, True, 1_604_321_280, id="four copies on several GPUs"),
+        # and 512 x 8192 x 32 x 4
+        pytest.param(1, False, 937_951_232, id="scores without flash attention"),
     ],
 )
-def test_the_compute_buffer_of_llama_cpp(gpus: int, expected: int) -> None:
-    assert compute_buffer_bytes(LLAMA_8B, ubatch=512, gpus=gpus) == expected
+def test_the_compute_buffer_of_llama_cpp(gpus: int, flash_attention: bool, expected: int) -> None:
+    found = compute_buffer_bytes(
+        LLAMA_8B, ubatch=512, n_ctx=8192, gpus=gpus, flash_attention=flash_attention
+    )
+    assert found == expected
 
 
 def test_engines_without_a_profile_take_that_of_vllm() -> None:

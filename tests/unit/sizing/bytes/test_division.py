@@ -157,6 +157,11 @@ def test_small_outputs_of_mixers_are_no_obstacle() -> None:
     )
 
 
+def test_whole_experts_need_no_width_that_divides() -> None:
+    model = experts(width=100)
+    assert division_obstacle(model, scheme_for("none"), 8, expert_parallel=True) is None
+
+
 def test_layers_kept_in_16_bit_have_no_groups() -> None:
     kept = replace(LLAMA_8B, kept=("mlp",))
     assert division_obstacle(kept, scheme_for("awq-int4-g128"), 32) is None

@@ -42,6 +42,7 @@ TOWER = Tensor("fc1", Part.VISION, (96, 64), Split.COLUMN, count=3, linear=True)
         pytest.param(MATRIX, Division(1), (1024, 64), id="the vocabulary is padded"),
         pytest.param(MATRIX, Division(8), (128, 64), id="and divided"),
         pytest.param(EXPERT, Division(4), (64, 24), id="each expert is divided"),
+        pytest.param(EXPERT, Division(4, expert_parallel=True), (64, 96), id="whole experts"),
         pytest.param(EXPERT, Division(4, padded_experts=True), (256, 128), id="padded experts"),
         pytest.param(TOWER, Division(4), (24, 64), id="vision is divided"),
         pytest.param(TOWER, Division(4, whole_vision=True), (96, 64), id="or whole"),
@@ -51,8 +52,10 @@ def test_a_rank_holds_its_part(tensor: Tensor, division: Division, shape: tuple[
     assert rank_shape(tensor, division) == shape
 
 
-def test_each_rank_holds_a_part_of_every_expert() -> None:
+def test_experts_are_divided_by_number_or_by_width() -> None:
     assert rank_elements(EXPERT, Division(4)) == 10 * 64 * 24
+    # the largest rank of four has three of ten experts
+    assert rank_elements(EXPERT, Division(4, expert_parallel=True)) == 3 * 64 * 96
 
 
 def test_padding_of_experts_tells_width_from_hidden_size() -> None:
