@@ -20,8 +20,14 @@ from llama_operator.cli.size_node import (
 )
 from llama_operator.cli.size_question import Subject, read_serving
 from llama_operator.cli.size_view import placement_text, print_answer, scheme_text
+from llama_operator.engines.schemes import VLLM_SCHEMES, load_schemes
 from llama_operator.errors import InputError, SizingError, SpecError
-from llama_operator.sizing.engine_budget import Budgeting, share_bytes, taken_at_start_bytes
+from llama_operator.sizing.engine_budget import (
+    Budgeting,
+    engine_rules,
+    share_bytes,
+    taken_at_start_bytes,
+)
 from llama_operator.sizing.estimate import Estimate, estimate
 from llama_operator.sizing.host import DiskParts
 from llama_operator.sizing.margin import margin_text
@@ -134,6 +140,11 @@ def _warnings(setting: Setting) -> Iterator[str]:
             f"the model was made for {longest:,} tokens; engines refuse a longer context unless "
             "they are told otherwise"
         )
+    deployed = engine_rules("vllm", None)
+    if (setting.rules.engine, setting.rules.version) == (deployed.engine, deployed.version):
+        row = load_schemes(VLLM_SCHEMES).get(setting.scheme.name)
+        if row is not None and row.not_loaded:
+            yield row.not_loaded
 
 
 def _with_node(found: Estimate, node: Node | None) -> Estimate:

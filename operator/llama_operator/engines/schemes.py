@@ -11,6 +11,8 @@ from typing import Final
 
 from llama_operator.errors import CatalogError
 
+VLLM_SCHEMES: Final = "vllm-schemes.csv"
+"""Of the version of vLLM that is deployed by default."""
 COLUMNS: Final = ("scheme", "min_compute_capability", "arguments", "not_loaded", "source")
 _CAPABILITY = re.compile(r"^([1-9][0-9]?)\.([0-9])$")
 

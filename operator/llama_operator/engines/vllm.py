@@ -12,7 +12,7 @@ from llama_operator.api.enums import EngineType, Hub
 from llama_operator.api.names import PORT
 from llama_operator.api.plan import CudaGraphs, Plan
 from llama_operator.engines.engine import Container, EnvVar, HttpProbe, Scratch
-from llama_operator.engines.schemes import LoadableScheme, load_schemes
+from llama_operator.engines.schemes import VLLM_SCHEMES, LoadableScheme, load_schemes
 from llama_operator.units import GIB, ceil_div
 
 USER: Final = "vllm"
@@ -55,7 +55,7 @@ METRIC_NAMES: Final = (
 )
 """Load first, then memory: `cache_config_info` carries the KV-cache tokens in its labels."""
 
-_SCHEMES: Final = load_schemes("vllm-schemes.csv")
+_SCHEMES: Final = load_schemes(VLLM_SCHEMES)
 
 
 class VLLM:

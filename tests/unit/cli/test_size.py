@@ -268,6 +268,16 @@ def test_a_gpu_that_the_catalog_does_not_know(capsys: pytest.CaptureFixture[str]
             "the model was made for 131,072 tokens; engines refuse a longer context",
             id="a context beyond the model's",
         ),
+        pytest.param(
+            "--gpu NVIDIA-A10G --max-model-len 2048 --quantization bnb-nf4",
+            "bitsandbytes is not part of vLLM 0.33; it needs an image with vllm-bnb-plugin",
+            id="what the version does not load",
+        ),
+        pytest.param(
+            "--gpu NVIDIA-A10G --max-model-len 2048 --quantization bnb-nf4 --engine-version 0.7.2",
+            "",
+            id="what an older one loads",
+        ),
         pytest.param("--gpu NVIDIA-A10G --max-model-len 2048", "", id="nothing is wrong"),
     ],
 )
