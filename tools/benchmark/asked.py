@@ -13,8 +13,8 @@ from llama_operator.errors import SizingError
 from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import Serving
 from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.serving import Serving
 from llama_operator.units import GIB, MIB
 
 GPU_TYPES: Final = 20
@@ -73,6 +73,7 @@ def servings(shapes: tuple[ModelShape, ...], rounds: int, first: int = 0) -> Ite
                 gpu=cards[number % len(cards)],
                 max_model_len=4096 + 16 * number,
                 max_num_seqs=64 + number,
+                planned=True,
             )
 
 
@@ -84,6 +85,7 @@ def unfit(shape: ModelShape, number: int) -> Serving:
         gpu=Catalog.load().gpu(SMALL_CARD),
         max_model_len=max(2048, shape.max_position_embeddings - 16 * number),
         max_num_seqs=64 + number,
+        planned=True,
     )
 
 

@@ -20,8 +20,9 @@ from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.plan import plan
 from llama_operator.sizing.estimate import estimate
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import Serving, nearest
+from llama_operator.sizing.nearest import nearest
 from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.serving import Serving
 from workstation.install import ROOT
 
 Json = dict[str, Any]

@@ -31,7 +31,8 @@ from llama_operator.sizing.engine_budget import (
 from llama_operator.sizing.estimate import Estimate, estimate
 from llama_operator.sizing.host import DiskParts
 from llama_operator.sizing.margin import margin_text
-from llama_operator.sizing.nearest import Nearest, Serving, nearest
+from llama_operator.sizing.nearest import Nearest, nearest
+from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.support import Reason
 from llama_operator.units import format_gib

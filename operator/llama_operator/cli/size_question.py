@@ -17,10 +17,11 @@ from llama_operator.sizing.cache import KV_CACHE_DTYPES
 from llama_operator.sizing.engine_budget import Budgeting, engine_rules
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import Changes, Serving
+from llama_operator.sizing.nearest import Changes
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.quantization_config import quantization_name
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
+from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import Setting
 
 AT_LOAD: Final = ("fp8-online",)
@@ -337,6 +338,7 @@ def read_serving(arguments: argparse.Namespace, catalog: Catalog, subject: Subje
         tensor_parallel_size=arguments.tensor_parallel_size or 1,
         pipeline_parallel_size=arguments.pipeline_parallel_size,
         utilization=arguments.gpu_memory_utilization,
+        planned=True,
         max_model_len=arguments.max_model_len,
         max_num_batched_tokens=arguments.max_num_batched_tokens,
         max_num_seqs=arguments.max_num_seqs,

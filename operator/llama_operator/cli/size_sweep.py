@@ -25,8 +25,9 @@ from llama_operator.cli.size_question import (
 from llama_operator.errors import InputError, SizingError
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.estimate import estimate
-from llama_operator.sizing.nearest import Serving, longest_context
+from llama_operator.sizing.nearest import longest_context
 from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.serving import Serving
 
 PRODUCTS: Final = (
     "NVIDIA-L4",

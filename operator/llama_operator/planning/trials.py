@@ -28,7 +28,8 @@ from llama_operator.sizing.estimate import (
 )
 from llama_operator.sizing.host import HostNeeds, host_needs
 from llama_operator.sizing.outside import non_torch_bytes
-from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting, default_dtype
+from llama_operator.sizing.serving import Serving
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting, default_dtype
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.units import format_gib
 
@@ -308,7 +309,7 @@ def _budget_bytes(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidat
 def _setting(
     spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load
 ) -> Setting:
-    return complete_setting(
+    return Serving(
         choice.shape,
         choice.scheme,
         engine=choice.version.engine,
@@ -323,7 +324,7 @@ def _setting(
         dtype=_dtype(choice, candidate.pool.gpu),
         kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
         concurrency=spec.context.concurrency,
-    )
+    ).setting()
 
 
 def _host_shortage(candidate: Candidate, host: HostNeeds) -> str:

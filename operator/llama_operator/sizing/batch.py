@@ -18,7 +18,8 @@ from llama_operator.sizing.estimate import Estimate, estimate, stage_caches
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.scheme_names import scheme_for
-from llama_operator.sizing.settings import DTYPE_BYTES, Setting, complete_setting
+from llama_operator.sizing.serving import Serving
+from llama_operator.sizing.settings import DTYPE_BYTES, Setting
 from llama_operator.sizing.support import Reason
 
 INVALID_INPUT: Final = "invalid-input"
@@ -139,7 +140,7 @@ def _setting(row: Mapping[str, Any]) -> Setting:
     if eager not in (None, True, False):
         raise _Refused(INVALID_INPUT, f"enforce_eager is {eager!r}; allowed are true and false")
     try:
-        return complete_setting(
+        return Serving(
             model,
             scheme,
             engine=_engine(row),
@@ -153,10 +154,10 @@ def _setting(row: Mapping[str, Any]) -> Setting:
             max_model_len=_whole(row, "max_model_len"),
             max_num_batched_tokens=_whole(row, "max_num_batched_tokens"),
             max_num_seqs=_whole(row, "max_num_seqs"),
-            enforce_eager=eager,
+            enforce_eager=bool(eager),
             dtype=dtype,
             kv_cache_dtype=_text(row, "kv_cache_dtype") or "auto",
-        )
+        ).setting()
     except SizingError as error:
         raise _Refused(INVALID_INPUT, str(error)) from None
 

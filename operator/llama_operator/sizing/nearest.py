@@ -14,12 +14,11 @@ from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     highest_utilization_percent,
-    planned_utilization_percent,
 )
 from llama_operator.sizing.estimate import Estimate, estimate, largest_context, stage_caches
-from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
-from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.sizing.serving import Serving
+from llama_operator.sizing.settings import Setting
 from llama_operator.units import MIB
 
 NEAREST_LIMIT: Final = 5
@@ -38,94 +37,6 @@ EIGHT_BIT_CACHE: Final = {
     Budgeting.ALLOCATED: "q8_0",
 }
 """The KV-cache dtype with about one byte an element, where an engine has one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """One way to serve a model as a user says it; None leaves a value to the engine version.
-
-    Attributes:
-        model: its shape.
-        scheme: how its weights are stored.
-        engine: one of `engine_budget.ENGINE_NAMES`.
-        engine_version: None for the one that is deployed by default.
-        gpu: its row; None when there is no GPU to fit.
-        product: as the node's label spells it; empty for that of the row.
-        total_bytes: memory that a process sees on one GPU; None for that of the row.
-        tensor_parallel_size: GPUs of one stage.
-        pipeline_parallel_size: stages.
-        utilization: share of a GPU; of vLLM None stands for what the operator writes.
-        max_model_len: context; None for the longest that the model was made for.
-        max_num_batched_tokens: tokens of one step.
-        max_num_seqs: sequences of one step.
-        enforce_eager: whether CUDA graphs are off.
-        dtype: compute dtype.
-        kv_cache_dtype: `auto` or another one.
-        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
-        stored_bytes: of all tensors of a GGUF file, where its header was read.
-        expert_parallel: whether whole experts are divided over the GPUs of a stage.
-        flash_attention: whether llama.cpp never holds attention scores whole.
-    """
-
-    model: ModelShape
-    scheme: Scheme
-    engine: str = "vllm"
-    engine_version: str | None = None
-    gpu: Gpu | None = None
-    product: str = ""
-    total_bytes: int | None = None
-    tensor_parallel_size: int = 1
-    pipeline_parallel_size: int = 1
-    utilization: float | None = None
-    max_model_len: int | None = None
-    max_num_batched_tokens: int | None = None
-    max_num_seqs: int | None = None
-    enforce_eager: bool = False
-    dtype: str | None = None
-    kv_cache_dtype: str = "auto"
-    gpu_layers: int | None = None
-    stored_bytes: int | None = None
-    expert_parallel: bool = False
-    flash_attention: bool = True
-
-    def setting(self) -> Setting:
-        """The same with the defaults of the engine version.
-
-        vLLM gets the share that the operator writes, which is free when the engine starts; memory
-        model, section 6.
-
-        Raises:
-            SizingError: there is no such engine, or it does not divide layers between GPU and host.
-        """
-        setting = complete_setting(
-            self.model,
-            self.scheme,
-            engine=self.engine,
-            engine_version=self.engine_version,
-            gpu=self.gpu,
-            product=self.product,
-            total_bytes=self.total_bytes,
-            tensor_parallel_size=self.tensor_parallel_size,
-            pipeline_parallel_size=self.pipeline_parallel_size,
-            utilization=self.utilization,
-            max_model_len=self.max_model_len,
-            max_num_batched_tokens=self.max_num_batched_tokens,
-            max_num_seqs=self.max_num_seqs,
-            enforce_eager=self.enforce_eager,
-            dtype=self.dtype,
-            kv_cache_dtype=self.kv_cache_dtype,
-            gpu_layers=self.gpu_layers,
-            stored_bytes=self.stored_bytes,
-            expert_parallel=self.expert_parallel,
-            flash_attention=self.flash_attention,
-        )
-        planned = setting.rules.budgeting is Budgeting.UTILIZATION and setting.total_bytes > 0
-        if self.utilization is not None or not planned:
-            return setting
-        percent = planned_utilization_percent(
-            setting.total_bytes, setting.reserved_at_start_bytes, self.tensor_parallel_size
-        )
-        return replace(setting, utilization=percent / 100)
 
 
 Changes = tuple[tuple[str, str], ...]

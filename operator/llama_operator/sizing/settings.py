@@ -5,23 +5,14 @@ from typing import Final
 
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
-from llama_operator.errors import SizingError
-from llama_operator.sizing.cache import BLOCK_DTYPES, FP8_DTYPES
 from llama_operator.sizing.engine_budget import (
-    Budgeting,
     EngineRules,
     budget_bytes,
-    default_batch,
-    default_utilization,
-    engine_rules,
 )
 from llama_operator.sizing.models.model import ModelShape
-from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
 
 DTYPE_BYTES: Final = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of an element by compute dtype."""
-_SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
-"""GGUF file types of models that are not quantized."""
 BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
 DIVIDE_LAYERS: Final = frozenset(["LlamaCpp", "Transformers"])
@@ -124,107 +115,6 @@ class Setting:
     def is_partition(self) -> bool:
         """Whether the GPU is a MIG slice or shared with others, which excludes joining several."""
         return MIG_MARK in self.product or self.product.endswith(SHARED_SUFFIX)
-
-
-def complete_setting(
-    model: ModelShape,
-    scheme: Scheme,
-    *,
-    engine: str,
-    engine_version: str | None = None,
-    gpu: Gpu | None = None,
-    product: str = "",
-    total_bytes: int | None = None,
-    tensor_parallel_size: int = 1,
-    pipeline_parallel_size: int = 1,
-    utilization: float | None = None,
-    max_model_len: int | None = None,
-    max_num_batched_tokens: int | None = None,
-    max_num_seqs: int | None = None,
-    enforce_eager: bool | None = None,
-    dtype: str | None = None,
-    kv_cache_dtype: str = "auto",
-    concurrency: int = 1,
-    gpu_layers: int | None = None,
-    stored_bytes: int | None = None,
-    expert_parallel: bool = False,
-    flash_attention: bool = True,
-) -> Setting:
-    """A setting in which what is None has the default of the engine version.
-
-    Args:
-        model: its shape.
-        scheme: how its weights are stored.
-        engine: one of `engine_budget.ENGINE_NAMES`.
-        engine_version: such as `0.19.0`; None for the one that is deployed by default.
-        gpu: its row; None when it is not known.
-        product: as the node's label spells it; empty for that of the row.
-        total_bytes: memory that a process sees on one GPU; None for that of the row.
-        tensor_parallel_size: GPUs of one stage.
-        pipeline_parallel_size: stages.
-        utilization: share of a GPU; None for the engine version's default.
-        max_model_len: context; None for the longest that the model was made for.
-        max_num_batched_tokens: tokens of one step.
-        max_num_seqs: sequences of one step; None for the default, at most one for each token.
-        enforce_eager: whether CUDA graphs are off; None for no.
-        dtype: compute dtype; None for that of `default_dtype`.
-        kv_cache_dtype: `auto` or a name of `cache.KV_CACHE_DTYPES`.
-        concurrency: requests of the whole context that must fit at once.
-        gpu_layers: llama.cpp's `--n-gpu-layers`; None for all.
-        stored_bytes: of all tensors of a GGUF file; None for those of the mix.
-        expert_parallel: whether whole experts are divided over the GPUs of a stage.
-        flash_attention: whether llama.cpp never holds attention scores whole.
-
-    Raises:
-        SizingError: there is no such engine, it does not divide layers between GPU and host, or it
-            has no such KV-cache dtype.
-    """
-    rules = engine_rules(engine, engine_version)
-    if gpu_layers is not None and rules.budgeting is not Budgeting.ALLOCATED:
-        msg = f"gpu_layers is an option of LlamaCpp; the engine is {rules.engine}"
-        raise SizingError(msg)
-    allocated = rules.budgeting is Budgeting.ALLOCATED
-    if kv_cache_dtype in (FP8_DTYPES if allocated else BLOCK_DTYPES):
-        of = "no dtype of LlamaCpp" if allocated else "a dtype of LlamaCpp alone"
-        msg = f"kv_cache_dtype {kv_cache_dtype} is {of}; the engine is {rules.engine}"
-        raise SizingError(msg)
-    total = (gpu.total_bytes if gpu else 0) if total_bytes is None else total_bytes
-    name = product or (gpu.product if gpu else "")
-    context = max_model_len or model.max_position_embeddings
-    batch = default_batch(rules, total, name, context)
-    tokens = max_num_batched_tokens or batch.max_num_batched_tokens
-    if utilization is None and total > 0:
-        utilization = default_utilization(
-            rules,
-            total,
-            tensor_parallel_size=tensor_parallel_size,
-            pipeline_parallel_size=pipeline_parallel_size,
-        )
-    computed = dtype or default_dtype(scheme, gpu.compute_capability if gpu else None)
-    if allocated and scheme.family == UNQUANTIZED:
-        scheme = scheme_for(_SIXTEEN_BIT_FILES[computed])
-    return Setting(
-        model=model,
-        scheme=scheme,
-        rules=rules,
-        gpu=gpu,
-        product=name,
-        total_bytes=total,
-        tensor_parallel_size=tensor_parallel_size,
-        pipeline_parallel_size=pipeline_parallel_size,
-        utilization=utilization or 0.0,
-        max_model_len=context,
-        max_num_batched_tokens=tokens,
-        max_num_seqs=max_num_seqs or min(batch.max_num_seqs, tokens),
-        enforce_eager=bool(enforce_eager),
-        dtype=computed,
-        kv_cache_dtype=kv_cache_dtype,
-        concurrency=concurrency,
-        gpu_layers=gpu_layers,
-        stored_bytes=stored_bytes,
-        expert_parallel=expert_parallel,
-        flash_attention=flash_attention,
-    )
 
 
 def default_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:

@@ -9,8 +9,9 @@ from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.sizing.estimate import estimate
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import NEAREST_LIMIT, Changes, Nearest, Serving, nearest
+from llama_operator.sizing.nearest import NEAREST_LIMIT, Changes, Nearest, nearest
 from llama_operator.sizing.scheme_names import scheme_for
+from llama_operator.sizing.serving import Serving
 from support.llama_8b import CONFIG as LLAMA_8B
 
 LLAMA_70B = {
@@ -38,7 +39,9 @@ def gpu(product: str) -> Gpu:
 
 
 def serving(model: ModelShape, product: str, scheme: str = "none", **changes: object) -> Serving:
-    made = Serving(model, scheme_for(scheme), engine_version="0.19.0", gpu=gpu(product))
+    made = Serving(
+        model, scheme_for(scheme), engine_version="0.19.0", gpu=gpu(product), planned=True
+    )
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

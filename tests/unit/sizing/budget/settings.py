@@ -5,7 +5,8 @@ from typing import Any
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.settings import Setting, complete_setting
+from llama_operator.sizing.serving import Serving
+from llama_operator.sizing.settings import Setting
 from llama_operator.units import GIB
 
 CATALOG = Catalog.load()
@@ -51,7 +52,7 @@ def setting(
     total_gib: float | None = None,
     **values: Any,
 ) -> Setting:
-    return complete_setting(
+    return Serving(
         model,
         CATALOG.scheme(scheme),
         engine=engine,
@@ -62,4 +63,4 @@ def setting(
         pipeline_parallel_size=pp,
         utilization=utilization,
         **values,
-    )
+    ).setting()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from llama_operator.sizing.estimate import estimate, largest_context, stage_caches
 from llama_operator.sizing.models.shape import model_shape
-from llama_operator.sizing.nearest import USEFUL_CONTEXT_TOKENS, Serving, nearest
+from llama_operator.sizing.nearest import USEFUL_CONTEXT_TOKENS, nearest
+from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import Setting
 from llama_operator.units import GIB
 from unit.sizing.budget.settings import CATALOG, H100, LLAMA_8B, setting
@@ -140,6 +141,7 @@ def serving_of(model: str, engine: tuple[str, str | None], percent: int, tp: int
         engine_version=engine[1],
         gpu=CATALOG.gpu(H100),
         tensor_parallel_size=tp,
+        planned=True,
     )
     return replace(made, total_bytes=tight(made.setting(), percent))
 
