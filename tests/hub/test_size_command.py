@@ -70,6 +70,36 @@ def test_files_that_are_larger_than_computed_are_told(complete: Repository, size
     assert found["disk"]["disk_bytes"] == LLAMA_BYTES + 803_026_124 + 2**30
 
 
+def test_a_tower_that_is_not_known_is_what_the_files_hold_beside_the_text(
+    complete: Repository, size: Size
+) -> None:
+    # 31 of 32 layers are text; what is left of 16,060,522,496 bytes is the tower's
+    text = {**CONFIG, "num_hidden_layers": 31}
+    tower = {"model_type": "new_tower", "hidden_size": 512, "intermediate_size": 1024}
+    config = {
+        "model_type": "llava",
+        "text_config": text,
+        "vision_config": {**tower, "num_hidden_layers": 2, "num_attention_heads": 8},
+    }
+    complete.add("config.json", config)
+    found = size(LLAMA)
+    assert found["checkpoint_bytes"] == LLAMA_BYTES
+    assert found["bounds"][0] == (
+        "vision and audio parts: what the files hold beside the text part, whole on every GPU"
+    )
+    assert "note" not in found
+
+
+def test_a_file_that_is_read_at_once_is_the_largest_of_the_repository(
+    complete: Repository, size: Size
+) -> None:
+    found = size(f"{LLAMA} --no-mmap -tp 2")
+    # the second shard and its header, on each rank
+    shard = complete.files["model-00002-of-00002.safetensors"].size
+    assert found["node"]["loader_bytes"] == 2 * shard
+    assert shard < LLAMA_BYTES
+
+
 def test_the_table_tells_the_difference_as_well(
     complete: Repository, size: Size, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def node_of(
         prompt_cache_bytes=None if cache_ram is None else cache_ram * MIB,
         pinned_bytes=(arguments.kv_offloading_size or 0) * GIB,
         quantize_at_load=subject.quantize_at_load,
+        largest_file_bytes=subject.largest_file_bytes,
     )
     return Node(
         cpu_millicores=cpu_millicores(setting, host, ranks=ranks),
@@ -143,7 +144,7 @@ def disk_text(disk: DiskParts) -> str:
     return f"{files}; {format_gib(disk.disk_bytes)} of disk"
 
 
-def memory_parts(memory: HostParts) -> tuple[Part, ...]:
+def node_parts(memory: HostParts) -> tuple[Part, ...]:
     """The parts that add up to a replica's memory of its node: while it loads, or while it serves.
 
     Whichever of the two takes more counts.

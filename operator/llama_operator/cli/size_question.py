@@ -47,6 +47,7 @@ class Subject:
         others: other quantizations, each with the options that choose it.
         stored_bytes: weights as the repository holds them; None where that is not known.
         tensor_bytes: of all tensors of a GGUF file whose header was read; None for others.
+        largest_file_bytes: of its files with weights; None where they are not known.
         note: how they differ from what is computed; empty where they do not.
         quantize_at_load: whether the repository holds 16-bit weights that the engine quantizes.
     """
@@ -60,6 +61,7 @@ class Subject:
     note: str = ""
     quantize_at_load: bool = False
     tensor_bytes: int | None = None
+    largest_file_bytes: int | None = None
 
 
 def read_subject(arguments: argparse.Namespace, catalog: Catalog) -> Subject:

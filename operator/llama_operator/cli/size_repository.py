@@ -1,6 +1,7 @@
 """Repositories for `llama-operator size`: facts from a hub, and what is wrong with them."""
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -17,7 +18,9 @@ from llama_operator.errors import (
     RevisionNotFoundError,
 )
 from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.models.vision.towers import bounded_by_files
 
+SAFETENSORS: Final = ".safetensors"
 _OTHER_WEIGHTS: Final = (".bin", ".pt", ".pth")
 """Endings of weights that are neither safetensors nor GGUF."""
 
@@ -50,9 +53,25 @@ def subject_of_repository(arguments: argparse.Namespace) -> Subject:
     subject = subject_of_config(config, arguments.model, facts.repository, arguments)
     if arguments.quantization:
         return subject
-    computed = checkpoint_bytes(subject.shape, subject.scheme)
-    note = compare(facts, computed) or ""
-    return replace(subject, stored_bytes=stored_bytes(facts), note=note)
+    stored, shape = stored_bytes(facts), subject.shape
+    if stored is not None:
+        text = checkpoint_bytes(replace(shape, vision=()), subject.scheme)
+        shape = bounded_by_files(shape, stored - text)
+    note = compare(facts, checkpoint_bytes(shape, subject.scheme)) or ""
+    return replace(
+        subject,
+        shape=shape,
+        stored_bytes=stored,
+        note=note,
+        largest_file_bytes=max(_weight_files(facts), default=None),
+    )
+
+
+def _weight_files(facts: ModelFacts) -> Iterator[int]:
+    """Bytes of the files that hold safetensors."""
+    for file in facts.files:
+        if file.path.endswith(SAFETENSORS) and file.size_bytes is not None:
+            yield file.size_bytes
 
 
 def _gguf_model(facts: ModelFacts, arguments: argparse.Namespace) -> GgufFacts | None:

@@ -19,7 +19,7 @@ from llama_operator.cli.memory_bar import (
     memory_lines,
     serving_parts,
 )
-from llama_operator.cli.size_node import Node, disk_text, memory_parts, node_text
+from llama_operator.cli.size_node import Node, disk_text, node_parts, node_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.engine_budget import Budgeting
@@ -226,7 +226,7 @@ def _print_stages(console: Console, setting: Setting, parts: dict[str, tuple[Par
 
 
 def _print_node(console: Console, node: Node) -> None:
-    parts = memory_parts(node.memory)
+    parts = node_parts(node.memory)
     console.print(f"\n[bold]Memory of the node[/bold], {format_gib(node.memory.memory_bytes)}")
     console.print(memory_bar(parts, max(20, min(BAR_CELLS, console.width - 4))))
     for line in memory_lines(parts):

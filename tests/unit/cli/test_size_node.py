@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llama_operator.cli.main import main
-from llama_operator.cli.size_node import memory_parts
+from llama_operator.cli.size_node import node_parts
 from llama_operator.sizing.host import HostParts
 
 GIB = 2**30
@@ -159,4 +159,4 @@ def test_an_option_of_another_engine_is_refused(
     ],
 )
 def test_parts_add_up(memory: HostParts) -> None:
-    assert sum(part.size_bytes for part in memory_parts(memory)) == memory.memory_bytes
+    assert sum(part.size_bytes for part in node_parts(memory)) == memory.memory_bytes

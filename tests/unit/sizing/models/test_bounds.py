@@ -1,12 +1,16 @@
 """What is an upper bound says so, and is one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from llama_operator.errors import ConfigError
+from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.models.shape import model_shape
 from llama_operator.sizing.models.tensors import Split
+from llama_operator.sizing.models.vision.towers import bounded_by_files
+from llama_operator.sizing.scheme_names import scheme_for
 from unit.sizing.models import configs
 from unit.sizing.models.configs import NAMES, config_of
 
@@ -78,6 +82,28 @@ def test_an_unknown_tower_is_bounded_by_its_widths() -> None:
         ((639_806_464,), Split.WHOLE)
     ]
     assert model.bounds == ("vision part: an upper bound from its widths and layers",)
+
+
+def test_an_unknown_tower_is_bounded_by_the_files_where_they_are_known() -> None:
+    config = config_of("google--gemma-3-4b-it")
+    config["vision_config"]["model_type"] = "brand_new_tower"
+    model = model_shape(config)
+    text = checkpoint_bytes(replace(model, vision=()), scheme_for("none"))
+    # 419,845,633 elements and a half beside the text part
+    found = bounded_by_files(model, 839_691_267)
+    assert [(tensor.shape, tensor.split) for tensor in found.vision] == [
+        ((419_845_634,), Split.WHOLE)
+    ]
+    assert found.bounds == (
+        "vision and audio parts: what the files hold beside the text part, whole on every GPU",
+    )
+    assert checkpoint_bytes(found, scheme_for("none")) == text + 839_691_268
+
+
+@pytest.mark.parametrize("other_bytes", [0, -1, 10**9])
+def test_files_tell_nothing_of_what_is_exact(other_bytes: int) -> None:
+    exact = model_shape(config_of("google--gemma-3-4b-it"))
+    assert bounded_by_files(exact, other_bytes) is exact
 
 
 @pytest.mark.parametrize(

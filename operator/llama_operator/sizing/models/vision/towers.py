@@ -6,9 +6,11 @@ from typing import Final
 
 from llama_operator.catalog.model_families import MultimodalFamily
 from llama_operator.sizing.models.config import Config
+from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.models.tensors import Part, Split, Tensor
 from llama_operator.sizing.models.vision import clip_like, gemma4, llama, qwen
 from llama_operator.sizing.models.vision.reading import hidden_size, intermediate_size, layers
+from llama_operator.units import ceil_div
 
 _Tower = Callable[[Config], tuple[Tensor, ...]]
 _Projector = Callable[[Config, Config, int], tuple[Tensor, ...]]
@@ -41,6 +43,11 @@ PROJECTORS: Final[Mapping[str, _Projector]] = {
     "gemma4": gemma4.gemma4_projector,
 }
 """By the column `projector` of multimodal_families.csv."""
+FILE_ELEMENT_BYTES: Final = 2
+"""Towers are stored in 16 bit."""
+FILES_BOUND: Final = (
+    "vision and audio parts: what the files hold beside the text part, whole on every GPU"
+)
 VISION_BOUND: Final = "vision part: an upper bound from its widths and layers"
 AUDIO_BOUND: Final = "audio part: an upper bound from its width and layers"
 _CONFORMER: Final = 24
@@ -92,6 +99,23 @@ def towers(
     if mistral_format:
         tensors = tuple(replace(tensor, split=Split.WHOLE) for tensor in tensors)
     return Towers(tensors, bounds, tokens)
+
+
+def bounded_by_files(model: ModelShape, other_bytes: int) -> ModelShape:
+    """The same model with what its files hold beside the text part, where that is only bounded.
+
+    Memory model, section 2: the index's total less the text part.
+
+    Args:
+        model: with towers that are bounded by their widths; any other stays as it is.
+        other_bytes: of all tensors in the files, less those of the text part.
+    """
+    of_towers = {VISION_BOUND, AUDIO_BOUND}
+    if other_bytes <= 0 or not model.bounds or not of_towers.issuperset(model.bounds):
+        return model
+    # Whole on every rank, as by widths: which of it is divided is not known.
+    rest = Tensor("others", Part.VISION, (ceil_div(other_bytes, FILE_ELEMENT_BYTES),))
+    return replace(model, vision=(rest,), bounds=(FILES_BOUND,))
 
 
 def _vision(
