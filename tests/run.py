@@ -9,10 +9,13 @@ What each test did is left in build/test-report.json, or build/soak-report.json.
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,6 +23,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 from controlplane.audit import KEEP_VARIABLE  # noqa: E402 - tools is no installed package
+from controlplane.processes import die_with_parent  # noqa: E402
 from verification import report, rights  # noqa: E402
 from verification.record import SOAK_REPORT, TEST_REPORT  # noqa: E402
 from verification.report import FAILED, PASSED, SKIPPED, Report, Result  # noqa: E402
@@ -37,6 +41,7 @@ SOAK_GROUPS = {
     "cluster": ["-m", "soak", "--soak", "tests/cluster"],
     "faults": ["-n", "3", "--dist", "loadfile", "-m", "soak", "--soak", "tests/faults"],
 }
+RUNNING = ROOT / "build/running"
 RIGHTS = "tests/run.py::rights_used_are_rights_granted"
 SLOWEST = 10
 PYTEST_ENDS = (0, 1)
@@ -82,14 +87,15 @@ def run_groups(
     broken = 0
     for name, arguments in groups.items():
         # A folder for each group: audit logs are large, and only what they tell is kept.
-        with tempfile.TemporaryDirectory() as folder:
-            junit = Path(folder) / "junit.xml"
+        with running_folder() as folder:
+            junit = folder / "junit.xml"
             started = time.monotonic()
             status = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", f"--junitxml={junit}", *arguments],
                 cwd=ROOT,
                 check=False,
-                env={**os.environ, KEEP_VARIABLE: folder},
+                env={**os.environ, KEEP_VARIABLE: str(folder)},
+                preexec_fn=partial(die_with_parent, os.getpid()),
             ).returncode
             print(f"{name}: {time.monotonic() - started:.0f} s, exit status {status}", flush=True)
             if status == NOTHING_CHOSEN and empty_is_fine:
@@ -97,8 +103,19 @@ def run_groups(
             broken += status not in PYTEST_ENDS or not junit.exists()
             if junit.exists():
                 tests |= report.read_junit(junit)
-            requests |= rights.asked_in(Path(folder), OPERATOR_USER)
+            requests |= rights.asked_in(folder, OPERATOR_USER)
     return tests, requests, broken
+
+
+@contextmanager
+def running_folder() -> Iterator[Path]:
+    """An empty folder; one that a killed run has left is emptied by the next."""
+    shutil.rmtree(RUNNING, ignore_errors=True)
+    RUNNING.mkdir(parents=True)
+    try:
+        yield RUNNING
+    finally:
+        shutil.rmtree(RUNNING)
 
 
 def rights_used_are_rights_granted(requests: set[Right]) -> Result:

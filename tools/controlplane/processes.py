@@ -5,6 +5,7 @@ that from /proc finds all of them and no others, also when whoever started them 
 no list of process ids that could be out of date or point to a reused id.
 """
 
+import ctypes
 import os
 import signal
 import time
@@ -13,6 +14,9 @@ from pathlib import Path
 from controlplane.waiting import wait_until
 
 MARKER = "LLAMA_OPERATOR_CONTROLPLANE"
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def marked() -> dict[Path, list[int]]:
@@ -56,6 +60,17 @@ def wait_frozen(pid: int, timeout: float = 10.0) -> None:
         TimeoutError: one still runs.
     """
     wait_until("all threads stand still", lambda: not _runs(pid), timeout=timeout, interval=0.005)
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel to kill this process when the thread that made it ends, as `preexec_fn`.
+
+    Args:
+        parent: that made it; this process ends at once if it has ended before.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _runs(pid: int) -> bool:

@@ -1,6 +1,5 @@
 """One operator process under the identity that the chart ships."""
 
-import ctypes
 import json
 import os
 import signal
@@ -10,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,13 +19,6 @@ from workstation.install import NAMESPACE, SERVICE_ACCOUNT
 
 START_SECONDS: Final = 120.0
 """A process is up within two seconds, but for a machine that is busy with others."""
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when the thread that made it ends."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class OperatorProcess:
@@ -79,7 +72,7 @@ class OperatorProcess:
                     **(environment or {}),
                 },
                 start_new_session=outlive,
-                preexec_fn=None if outlive else _die_with_parent,
+                preexec_fn=None if outlive else partial(processes.die_with_parent, os.getpid()),
             )
         self._ports: tuple[int, int] | None = None
 

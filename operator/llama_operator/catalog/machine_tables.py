@@ -84,7 +84,6 @@ def read_engines() -> tuple[EngineVersion, ...]:
             image=row.text("image"),
             default=row.flag("default"),
             min_compute_capability=compute_capability,
-            measured=row.flag("measured"),
             source=row.text("source"),
         )
 

@@ -130,7 +130,7 @@ class EngineVersion:
     """Facts of one engine that change by version.
 
     What its memory follows from is in engine_memory.csv. `default`: the version deployed when the
-    user names none. `measured`: logs of it were compared with what is computed.
+    user names none.
     """
 
     engine: str
@@ -138,7 +138,6 @@ class EngineVersion:
     image: str
     default: bool
     min_compute_capability: tuple[int, int]
-    measured: bool
     source: str
 
 

@@ -14,7 +14,7 @@ from llama_operator.sizing.cache import element_size, token_bytes
 from llama_operator.sizing.engine_budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
 from llama_operator.sizing.estimate import StageEstimate
 from llama_operator.sizing.host import HostNeeds
-from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES
+from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES, is_measured
 from llama_operator.sizing.nearest import FP8_CAPABILITY
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
@@ -202,7 +202,7 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
             f"maxNumSeqs {setting.max_num_seqs:,} is below the concurrency: more requests "
             f"wait in the queue"
         )
-    if not choice.version.measured:
+    if not is_measured(setting.rules):
         per_token = token_bytes(
             choice.shape,
             tensor_parallel_size=size,

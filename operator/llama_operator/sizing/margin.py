@@ -14,6 +14,12 @@ BELOW_MEASURED: Final = (0, 20)
 """Versions of vLLM with measured rows; memory model, section 9."""
 
 
+def is_measured(rules: EngineRules) -> bool:
+    """Whether starts of this version of vLLM were compared with what is computed."""
+    of_vllm = rules.budgeting is Budgeting.UTILIZATION
+    return of_vllm and FIRST_MEASURED <= rules.version < BELOW_MEASURED
+
+
 def margin_text(rules: EngineRules, version: str) -> str:
     """What is not measured of an engine version, in a clause; empty for measured ones.
 
@@ -27,6 +33,6 @@ def margin_text(rules: EngineRules, version: str) -> str:
         return (
             f"no profile of {rules.engine} is published; all but weights and KV cache are guesses"
         )
-    if FIRST_MEASURED <= rules.version < BELOW_MEASURED:
+    if is_measured(rules):
         return ""
     return f"{name} has not been measured: the KV cache may differ by {margin} per GPU"

@@ -162,11 +162,10 @@ def test_formats_come_best_quality_first() -> None:
     assert CATALOG.formats(INSTRUCT, "70b", "ModelScope") == ("pytorch", "awq", "gptq")
 
 
-def test_the_default_engine_is_the_newest_and_not_measured() -> None:
+def test_the_default_engine_is_the_newest() -> None:
     engine = CATALOG.engine("vllm")
     assert (engine.version, engine.image) == ("0.33.0", "vllm/vllm-openai:v0.33.0")
     older = CATALOG.engine("vLLM", "0.19.0")
-    assert (engine.measured, older.measured) == (False, True)
     assert engine.min_compute_capability == older.min_compute_capability == (7, 5)
 
 
