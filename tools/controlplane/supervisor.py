@@ -15,7 +15,6 @@ Requests come over a Unix socket in the run folder, one JSON line each, answered
 
 import argparse
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -24,13 +23,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from controlplane import folders, processes
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 _TICK_SECONDS = 1.0
 _REQUEST_SECONDS = 5.0
 
@@ -90,13 +88,6 @@ class Supervisor:
         if name in self._components and self._components[name].poll() is None:
             raise ValueError(f"{name} is running")
         self._stopped.discard(name)
-        supervisor = os.getpid()
-
-        def die_with_supervisor() -> None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != supervisor:
-                os._exit(1)
-
         with Path(log).open("ab") as output:
             self._components[name] = subprocess.Popen(
                 arguments,
@@ -105,7 +96,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with_supervisor,
+                preexec_fn=partial(processes.die_with_parent, os.getpid()),
             )
 
     def stop(self, name: str, *, kill: bool, seconds: float) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console
 from rich.text import Text
 
 from llama_operator.units import format_gib
@@ -81,6 +82,15 @@ def memory_bar(parts: Sequence[Part], width: int = BAR_CELLS) -> Text:
     for part, count in zip(parts, cells([part.size_bytes for part in parts], width), strict=True):
         bar.append(part.letter * count, style=part.style)
     return bar
+
+
+def print_memory(console: Console, what: str, parts: Sequence[Part]) -> None:
+    """A heading with the total, the bar, and its legend."""
+    total = sum(part.size_bytes for part in parts)
+    console.print(f"\n[bold]Memory of {what}[/bold], {format_gib(total)}")
+    console.print(memory_bar(parts, max(20, min(BAR_CELLS, console.width - 4))))
+    for line in memory_lines(parts):
+        console.print(line)
 
 
 def memory_lines(parts: Sequence[Part]) -> Iterator[Text]:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import REASONS
-from llama_operator.cli.memory_bar import BAR_CELLS, memory_bar, memory_lines, memory_parts
+from llama_operator.cli.memory_bar import memory_parts, print_memory
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.planning.outcome import Outcome, Refusal
 from llama_operator.units import format_gib
@@ -38,10 +38,7 @@ def print_plan(console: Console, plan: Plan) -> None:
         print_wrapped(console, text, label=label)
     memory = plan.memory_per_gpu
     parts = memory_parts(memory)
-    console.print(f"\n[bold]Memory of one GPU[/bold], {format_gib(memory.total_bytes)}")
-    console.print(memory_bar(parts, min(BAR_CELLS, console.width - 4)))
-    for line in memory_lines(parts):
-        console.print(line)
+    print_memory(console, "one GPU", parts)
     console.print("\n[bold]Why[/bold]")
     for reason in plan.reasons:
         print_wrapped(console, reason)

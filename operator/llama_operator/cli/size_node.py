@@ -3,14 +3,13 @@
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.host_tables import engine_loading
 from llama_operator.cli.memory_bar import Part
 from llama_operator.cli.size_question import Subject
-from llama_operator.errors import CatalogError, InputError
-from llama_operator.sizing.engine_budget import Budgeting
+from llama_operator.errors import CatalogError
 from llama_operator.sizing.host import (
     DiskParts,
     HostParts,
@@ -22,9 +21,6 @@ from llama_operator.sizing.host import (
 from llama_operator.sizing.offload import offload
 from llama_operator.sizing.settings import Setting
 from llama_operator.units import GIB, MIB, format_gib
-
-OPTIONS_OF: Final = {"cache_ram": Budgeting.ALLOCATED, "kv_offloading_size": Budgeting.UTILIZATION}
-"""Options that one kind of engine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +59,7 @@ class Node:
 def node_of(
     arguments: argparse.Namespace, catalog: Catalog, subject: Subject, setting: Setting
 ) -> Node | None:
-    """What a replica takes of its node; None for engines whose pods are not known.
-
-    Raises:
-        InputError: an option is of another engine.
-    """
-    for name, budgeting in OPTIONS_OF.items():
-        if getattr(arguments, name) is not None and setting.rules.budgeting is not budgeting:
-            engine = "llama.cpp" if budgeting is Budgeting.ALLOCATED else "vLLM"
-            msg = f"--{name.replace('_', '-')} is for {engine}; engine is {setting.rules.engine}"
-            raise InputError(msg)
+    """What a replica takes of its node; None for engines whose pods are not known."""
     try:
         host = catalog.host(setting.rules.engine)
         engine_loading(setting.rules.engine)

@@ -18,7 +18,8 @@ from llama_operator.cli.size_node import (
     node_of,
     shortage,
 )
-from llama_operator.cli.size_question import Subject, read_serving
+from llama_operator.cli.size_question import Subject
+from llama_operator.cli.size_serving import read_serving
 from llama_operator.cli.size_view import placement_text, print_answer, scheme_text
 from llama_operator.engines.schemes import VLLM_SCHEMES, load_schemes
 from llama_operator.errors import InputError, SizingError, SpecError

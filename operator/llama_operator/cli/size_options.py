@@ -63,16 +63,17 @@ def check_mode(arguments: argparse.Namespace, default_of: Callable[[str], object
         if mode == "jsonl":
             msg = "--jsonl reads everything from standard input and goes with no other argument"
         elif mode:
-            msg = f"{_flag(name)} does not go with --{mode}"
+            msg = f"{flag(name)} does not go with --{mode}"
         else:
-            msg = f"{_flag(name)} goes with --train alone"
+            msg = f"{flag(name)} goes with --train alone"
         raise InputError(msg)
     if arguments.revision is not None and "/" not in (arguments.model or ""):
         msg = "--revision is of a repository, which MODEL does not name"
         raise InputError(msg)
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """An argument as it is typed: `max_model_len` as `--max-model-len`."""
     return f"--{name.replace('_', '-')}"
 
 

@@ -14,10 +14,10 @@ from llama_operator.catalog.rows import Scheme
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.size_one import engine_version
-from llama_operator.cli.size_question import (
+from llama_operator.cli.size_question import Subject
+from llama_operator.cli.size_serving import (
     ENGINE_OF_FAMILY,
     Card,
-    Subject,
     on_card,
     read_gpu,
     read_serving,

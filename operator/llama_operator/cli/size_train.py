@@ -18,8 +18,9 @@ from llama_operator.catalog.training_tables import (
 )
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
-from llama_operator.cli.memory_bar import BAR_CELLS, Part, memory_bar, memory_lines
-from llama_operator.cli.size_question import Card, Subject, named_card
+from llama_operator.cli.memory_bar import Part, print_memory
+from llama_operator.cli.size_question import Subject
+from llama_operator.cli.size_serving import Card, named_card
 from llama_operator.cli.size_view import scheme_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.errors import InputError, SizingError
@@ -228,10 +229,7 @@ def _print(
     gpus = f"{setting.gpus:,}, ZeRO-3" if setting.zero3 else f"{setting.gpus:,}"
     print_wrapped(console, gpus, label="GPUs")
     parts = training_parts(memory)
-    console.print(f"\n[bold]Memory of one GPU[/bold], {format_gib(memory.total_bytes)}")
-    console.print(memory_bar(parts, min(BAR_CELLS, console.width - 4)))
-    for line in memory_lines(parts):
-        console.print(line)
+    print_memory(console, "one GPU", parts)
     if card:
         there = card.total_bytes - card.gpu.reserved_at_start_bytes
         print_wrapped(

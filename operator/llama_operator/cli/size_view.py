@@ -17,9 +17,10 @@ from llama_operator.cli.memory_bar import (
     headroom,
     memory_bar,
     memory_lines,
+    print_memory,
     serving_parts,
 )
-from llama_operator.cli.size_node import Node, disk_text, node_parts, node_text
+from llama_operator.cli.size_node import disk_text, node_parts, node_text
 from llama_operator.cli.wrapped import print_wrapped
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.engine_budget import Budgeting
@@ -52,7 +53,7 @@ def print_answer(console: Console, answer: "Answer") -> None:
     if found.stages:
         _print_memory(console, answer.setting, found)
     if answer.node is not None and not answer.node.is_plain:
-        _print_node(console, answer.node)
+        print_memory(console, "the node", node_parts(answer.node.memory))
     if found.fits is False and found.reason is not Reason.HOST_MEMORY:
         _print_nearest(console, answer.nearest)
 
@@ -223,14 +224,6 @@ def _print_stages(console: Console, setting: Setting, parts: dict[str, tuple[Par
     table.add_row("", "total", *sums)
     console.print(table)
     _print_short(console, setting, max(parts.values(), key=_sum))
-
-
-def _print_node(console: Console, node: Node) -> None:
-    parts = node_parts(node.memory)
-    console.print(f"\n[bold]Memory of the node[/bold], {format_gib(node.memory.memory_bytes)}")
-    console.print(memory_bar(parts, max(20, min(BAR_CELLS, console.width - 4))))
-    for line in memory_lines(parts):
-        console.print(line)
 
 
 def _ruler(setting: Setting, parts: Sequence[Part], width: int) -> str:
