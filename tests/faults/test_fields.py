@@ -149,7 +149,9 @@ def refuse(world: World, oracle: Oracle, before: Seen) -> None:
             if status["observedGeneration"] != llama["metadata"]["generation"]:
                 return f"{name} is not looked at"
             if told != expected:
-                return f"{name} says {told} instead of {expected}: {status['conditions']}"
+                pods = [pod["status"] for pod in oracle.see().pods.get(name, [])]
+                said = f"{name} says {told} instead of {expected}: {status['conditions']}"
+                return f"{said}; pods: {json.dumps(pods)}"
         return ""
 
     try:
