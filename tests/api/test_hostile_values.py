@@ -29,6 +29,7 @@ FULL: dict[str, Any] = {
         "tokenSecretRef": {"name": "hf-token", "key": "token"},
         "engine": {
             "type": "vLLM",
+            "version": "0.33.0",
             "image": "vllm/vllm-openai:v0.33.0",
             "extraArgs": ["--seed=1"],
             "env": [{"name": "NCCL_DEBUG", "value": "WARN"}],
@@ -37,6 +38,7 @@ FULL: dict[str, Any] = {
         "memory": {
             "utilizationPercent": 90,
             "kvCacheDType": "Auto",
+            "gpuLayers": 8,
             "maxNumSeqs": 16,
             "maxNumBatchedTokens": 65536,
             "cudaGraphs": "Enabled",

@@ -93,7 +93,7 @@ ROWS = (
     ),
     Row("spec.size", "70b", "405b", required=True, refused=("9b", "UnknownModel")),
     Row(
-        "spec.format", "gptq", "pytorch", refused=("ggufv2", "UnsupportedFormat"),
+        "spec.format", "gptq", "pytorch", at(hub="ModelScope"), refused=("mlx", "NotPublished"),
         keeps_plan=TODAY,
     ),
     Row(
@@ -106,6 +106,10 @@ ROWS = (
     Row("spec.tokenSecretRef.key", "_", ".x-_9", at(tokenSecretRef={"name": "hf-token"})),
     Row("spec.engine", {"extraArgs": ["--seed=1"]}, {"env": [{"name": "A", "value": "1"}]}),
     Row("spec.engine.type", "vLLM", "Auto"),
+    Row(
+        "spec.engine.version", "2.2.0", "3.3.7", at(engine={"type": "TGI"}),
+        refused=("1.0", "InvalidSpec"),
+    ),
     Row("spec.engine.image", "vllm/vllm-openai:v0.33.0-x", DIGEST),
     Row(
         "spec.engine.extraArgs", ["--seed=1", "--seed=2"],
@@ -137,6 +141,7 @@ ROWS = (
     Row("spec.memory", {"cudaGraphs": "Disabled"}, {"maxNumSeqs": 7}),
     Row("spec.memory.utilizationPercent", 50, 98),
     Row("spec.memory.kvCacheDType", "fp8", "Auto"),
+    Row("spec.memory.gpuLayers", 20, 33, at(fmt="ggufv2")),
     Row("spec.memory.maxNumSeqs", 1, 64),
     Row(
         "spec.memory.maxNumBatchedTokens", 256, 4096,

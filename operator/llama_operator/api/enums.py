@@ -31,6 +31,11 @@ class EngineType(StrEnum):
 
     AUTO = "Auto"
     VLLM = "vLLM"
+    SGLANG = "SGLang"
+    TGI = "TGI"
+    LLAMA_CPP = "LlamaCpp"
+    TRANSFORMERS = "Transformers"
+    MLX = "MLX"
 
 
 class KvCacheDType(StrEnum):
@@ -38,3 +43,4 @@ class KvCacheDType(StrEnum):
 
     AUTO = "Auto"
     FP8 = "fp8"
+    Q8_0 = "q8_0"

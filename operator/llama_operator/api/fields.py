@@ -112,6 +112,16 @@ SecretKey = Annotated[
         )
     ),
 ]
+EngineVersionName = Annotated[
+    str,
+    Field(max_length=27),
+    ruled(
+        text_rule(
+            "^[0-9]{1,6}([.][0-9]{1,6}){0,3}$",
+            "write the version of the engine as numbers, such as 0.33.0",
+        )
+    ),
+]
 ImageReference = Annotated[
     str,
     Field(max_length=512),

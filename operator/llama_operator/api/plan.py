@@ -93,6 +93,15 @@ class Plan(ApiModel):
     repository: ShortText = Field(
         description="Repository, e.g. hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4."
     )
+    file: Annotated[str, Field(max_length=253)] = Field(
+        default="",
+        description="File of the repository, the first part of a split one, "
+        "e.g. Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf; empty when all of it is loaded.",
+    )
+    quantize_at_load: bool = Field(
+        default=False,
+        description="Whether the engine quantizes 16-bit weights while it loads, e.g. false.",
+    )
     gated: bool = Field(description="Whether the repository asks for a token, e.g. false.")
     engine: ShortText = Field(description="Engine, e.g. vLLM.")
     engine_version: ShortText = Field(description="Version whose rules were used, e.g. 0.33.0.")
@@ -106,6 +115,10 @@ class Plan(ApiModel):
         description="GPUs of one replica, e.g. product NVIDIA-A100-SXM4-80GB, count 1."
     )
     tensor_parallel_size: Count = Field(description="GPUs that one layer is split over, e.g. 4.")
+    gpu_layers: Count | None = Field(
+        default=None,
+        description="Layers on GPUs where some are left to the CPU, e.g. 40.",
+    )
     pipeline_parallel_size: Count = Field(description="Stages the layers are split over, e.g. 1.")
     dtype: ShortText = Field(description="Compute dtype, e.g. bfloat16.")
     kv_cache_dtype: ShortText = Field(description="KV-cache dtype as the engine's flag, e.g. auto.")

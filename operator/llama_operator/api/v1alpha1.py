@@ -14,6 +14,7 @@ from llama_operator.api.enums import (
     ModelFormat,
 )
 from llama_operator.api.fields import (
+    EngineVersionName,
     EnvironmentName,
     GpuProduct,
     ImageReference,
@@ -143,6 +144,11 @@ class EngineSpec(ApiModel):
         default=EngineType.AUTO,
         description="Engine, e.g. vLLM. Auto takes the best one for format and GPU.",
     )
+    version: EngineVersionName | None = Field(
+        default=None,
+        description="Version of the engine, one that the catalog knows, e.g. 0.33.0. "
+        "Unset: the newest of them.",
+    )
     image: ImageReference | None = Field(
         default=None,
         description="Container image instead of the engine's default, "
@@ -185,8 +191,13 @@ class MemorySpec(ApiModel):
     kv_cache_d_type: KvCacheDType = Field(
         default=KvCacheDType.AUTO,
         alias="kvCacheDType",
-        description="Data type of the KV cache, e.g. fp8, which doubles the tokens. "
-        "Auto keeps the model's own.",
+        description="Data type of the KV cache, e.g. fp8, which doubles the tokens; q8_0 for "
+        "llama.cpp. Auto keeps the model's own.",
+    )
+    gpu_layers: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None,
+        description="Layers that llama.cpp keeps on GPUs, the output counted as one, e.g. 40; the "
+        "CPU computes the others, slowly. Unset: all.",
     )
     max_num_seqs: Annotated[int, Field(ge=1, le=65536)] | None = Field(
         default=None,

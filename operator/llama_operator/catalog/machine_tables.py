@@ -74,16 +74,11 @@ def read_engines() -> tuple[EngineVersion, ...]:
     """
 
     def read(row: Row) -> EngineVersion:
-        compute_capability = row.compute_capability("min_compute_capability")
-        if compute_capability is None:
-            raise row.error("min_compute_capability", "must not be empty")
         row.version("version")
         return EngineVersion(
             engine=row.one_of("engine", ENGINES),
             version=row.text("version"),
-            image=row.text("image"),
             default=row.flag("default"),
-            min_compute_capability=compute_capability,
             source=row.text("source"),
         )
 

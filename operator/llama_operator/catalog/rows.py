@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.units import Bytes
 
 
@@ -53,9 +54,9 @@ class Publication:
 
     `scheme` says how weights are stored (memory model, section 3). `files` is the file name
     template with `{quantization}`, and `{part}` and `{parts}` (from 00001, five digits each) when
-    split; empty when the whole repository is loaded. `parts` counts split files. `engines` are
-    those that the publisher names, empty when none is named. `quantize_at_load`: the repository
-    holds 16-bit weights and the engine quantizes them. `recommended`: the one to take when only the
+    split; empty when the whole repository is loaded. `parts` counts split files. Only `engines`
+    serve it; empty for every engine that loads its scheme. `quantize_at_load`: the repository holds
+    16-bit weights and the engine quantizes them. `recommended`: the one to take when only the
     format is given. `file_bytes`: size of all parts, None when not published. `publisher_rank`: 1
     is the repository to take when several publish the same quantization on the same hub.
     `auto_rank`: order among formats when the format is Auto, 1 is the best quality, 0 is never.
@@ -129,16 +130,19 @@ class Scheme:
 class EngineVersion:
     """Facts of one engine that change by version.
 
-    What its memory follows from is in engine_memory.csv. `default`: the version deployed when the
-    user names none.
+    What its memory follows from is in engine_memory.csv, its images in engine_images.csv.
+    `default`: the version deployed when the user names none.
     """
 
     engine: str
     version: str
-    image: str
     default: bool
-    min_compute_capability: tuple[int, int]
     source: str
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The version as numbers, which ranges of versions are compared by."""
+        return version_numbers(self.version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from llama_operator.catalog.user_schema import UserPublication
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT
 from llama_operator.errors import InputError
+from llama_operator.planning.choices import engines_that_load
 from llama_operator.units import GB
 
 WIDE_COLUMNS: Final = 120
@@ -83,7 +84,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif options == (None, None, None, None):
         _print_summary(Console(), catalog)
     else:
-        _print_details(Console(), found)
+        _print_details(Console(), catalog, found)
     tell(errors)
     return EXIT_BAD_INPUT if errors else 0
 
@@ -171,7 +172,9 @@ def _print_summary(console: Console, catalog: Catalog) -> None:
     console.print(hint, style="dim", markup=False)
 
 
-def _print_details(console: Console, found: Mapping[Model, tuple[Publication, ...]]) -> None:
+def _print_details(
+    console: Console, catalog: Catalog, found: Mapping[Model, tuple[Publication, ...]]
+) -> None:
     used: set[str] = set()
     for model, publications in found.items():
         facts = [f"{model.context_length:,} tokens", ", ".join(model.abilities), model.licence]
@@ -180,7 +183,7 @@ def _print_details(console: Console, found: Mapping[Model, tuple[Publication, ..
         )
         if model.not_servable:
             console.print(f"Cannot be deployed: {model.not_servable}.", markup=False)
-        console.print(_table(publications, console.width))
+        console.print(_table(publications, catalog, console.width))
         console.print()
         used |= {mark for row in publications for mark in _marks(row)}
     for mark, meaning in _MARKS.items():
@@ -188,7 +191,7 @@ def _print_details(console: Console, found: Mapping[Model, tuple[Publication, ..
             console.print(f"{mark.strip():2} {meaning}", markup=False, style="dim")
 
 
-def _table(publications: Iterable[Publication], width: int) -> Table:
+def _table(publications: Iterable[Publication], catalog: Catalog, width: int) -> Table:
     wide, full = width >= WIDE_COLUMNS, width >= FULL_COLUMNS
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("FORMAT", no_wrap=True)
@@ -202,7 +205,7 @@ def _table(publications: Iterable[Publication], width: int) -> Table:
         table.add_column("GB", justify="right", no_wrap=True)
     groups: dict[tuple[str, str, str, tuple[str, ...]], list[Publication]] = {}
     for row in sorted(publications, key=lambda row: FORMATS.index(row.format)):
-        group = (row.format, row.hub, row.repository, row.engines)
+        group = (row.format, row.hub, row.repository, _engines(row, catalog))
         groups.setdefault(group, []).append(row)
     for (format_name, hub, repository, engines), rows in groups.items():
         lines = repository if wide else repository.replace("/", "/\n", len(repository) > 42)
@@ -221,6 +224,10 @@ def _table(publications: Iterable[Publication], width: int) -> Table:
             cells += [" ".join(engines), _sizes(rows)]
         table.add_row(*map(escape, cells))
     return table
+
+
+def _engines(row: Publication, catalog: Catalog) -> tuple[str, ...]:
+    return tuple(version.engine for version in engines_that_load(row, catalog))
 
 
 def _marks(row: Publication) -> Iterator[str]:

@@ -148,7 +148,8 @@ def metric_reference(command: str) -> str:
         "memory:",
     ]
     for engine in ENGINES.values():
-        lines += ["", f"### {engine.name}", "", *(f"* `{name}`" for name in engine.metric_names())]
+        names = [f"* `{name}`" for name in engine.metric_names()]
+        lines += ["", f"### {engine.name}", "", *(names or ["It has no metrics."])]
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.engine_tables import engine_load
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.size_node import (
@@ -21,7 +22,6 @@ from llama_operator.cli.size_node import (
 from llama_operator.cli.size_question import Subject
 from llama_operator.cli.size_serving import read_serving
 from llama_operator.cli.size_view import placement_text, print_answer, scheme_text
-from llama_operator.engines.schemes import VLLM_SCHEMES, load_schemes
 from llama_operator.errors import InputError, SizingError, SpecError
 from llama_operator.sizing.engine_budget import (
     Budgeting,
@@ -144,7 +144,7 @@ def _warnings(setting: Setting) -> Iterator[str]:
         )
     deployed = engine_rules("vllm", None)
     if (setting.rules.engine, setting.rules.version) == (deployed.engine, deployed.version):
-        row = load_schemes(VLLM_SCHEMES).get(setting.scheme.name)
+        row = engine_load(deployed.engine, deployed.version, setting.scheme.name)
         if row is not None and row.not_loaded:
             yield row.not_loaded
 

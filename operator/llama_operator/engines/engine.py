@@ -19,6 +19,19 @@ class HttpProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecProbe:
+    """A probe by a command inside the container; times in seconds."""
+
+    command: tuple[str, ...]
+    period_seconds: int
+    timeout_seconds: int
+    failure_threshold: int
+
+
+Probe = HttpProbe | ExecProbe
+
+
+@dataclass(frozen=True, slots=True)
 class EnvVar:
     """One environment variable: a literal value, or a key of a Secret."""
 
@@ -42,36 +55,51 @@ class Scratch:
 class Container:
     """The engine's container: what to run and how it is probed and ended.
 
-    `args` are argv elements, never a shell line. `drain_seconds`: how long requests may finish
-    after SIGTERM; `pre_stop_seconds`: wait before SIGTERM until endpoints have gone.
+    Attributes:
+        image: reference with tag or digest.
+        command: argv of the program; empty for the image's entrypoint.
+        args: argv elements after it, never a shell line.
+        env: environment, no name twice.
+        scratch: writable folders.
+        port: of the API, and of the metrics where the engine has some.
+        startup: succeeds once the model is loaded.
+        readiness: whether it answers now.
+        liveness: fails for an engine that hangs, never for a busy one.
+        user_id: of the process; 0 where the image runs as root alone.
+        group_id: of the process.
+        read_only_root: whether nothing outside the folders is written.
+        shared_process_namespace: whether the pod's pause process is number 1 instead of the engine,
+            for one that as number 1 would ignore signals.
+        pre_stop_seconds: wait before SIGTERM until endpoints have gone.
+        drain_seconds: how long requests may finish after SIGTERM.
+        termination_grace_period_seconds: until SIGKILL, both of these included.
     """
 
     image: str
+    command: tuple[str, ...]
     args: tuple[str, ...]
     env: tuple[EnvVar, ...]
     scratch: tuple[Scratch, ...]
     port: int
-    startup: HttpProbe
-    readiness: HttpProbe
-    liveness: HttpProbe
+    startup: Probe
+    readiness: Probe
+    liveness: Probe
     user_id: int
     group_id: int
+    read_only_root: bool
+    shared_process_namespace: bool
     pre_stop_seconds: int
     drain_seconds: int
     termination_grace_period_seconds: int
 
 
 class Engine(Protocol):
-    """One serving engine."""
+    """One serving engine. What it loads, takes and cannot do is in the catalog, by version."""
 
     name: str
 
-    def refusal(self, scheme: str, compute_capability: tuple[int, int] | None) -> str | None:
-        """Why this engine cannot load the scheme on such a GPU; None when it can."""
-        ...
-
     def tool_call_parser(self, abilities: Collection[str]) -> str:
-        """Parser of tool calls for a model with these abilities; empty when there is none."""
+        """Parser of tool calls for a model with these abilities; empty when none is named."""
         ...
 
     def container(self, plan: Plan, deployment: LlamaDeployment) -> Container:
@@ -79,5 +107,5 @@ class Engine(Protocol):
         ...
 
     def metric_names(self) -> Sequence[str]:
-        """Names of the metrics that tell load and memory."""
+        """Names of the metrics that tell load and memory; empty when it has none."""
         ...

@@ -70,15 +70,18 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
 
     Order: shorter context, fewer requests at once, larger share of the memory, fp8 KV cache,
     smaller batch, no CUDA graphs, more GPUs, lighter quantization, other GPUs of the cluster;
-    memory model, section 8.
+    memory model, section 8. Of each other format the best quantization that fits.
     """
     found: dict[str, Alternative] = {}
+    formats: set[str] = set()
     for title, patch in _proposals(ground):
         text = _text(patch)
-        if text in found:
+        if text in found or patch.get("format") in formats:
             continue
         outcome = ground.outcome(patch)
         if isinstance(outcome, Fit):
+            if "format" in patch:
+                formats.add(patch["format"])
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
         if len(found) == ALTERNATIVES_LIMIT:
             break
@@ -202,7 +205,7 @@ def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
     if not ground.trials:
         return
     choice = ground.trials[0].choice
-    sizes = valid_tensor_parallel_sizes(choice.shape, choice.scheme)
+    sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
     for index, entry in enumerate(ground.spec.hardware):
         if entry.count is None:
             continue

@@ -7,14 +7,15 @@ from typing import Final
 from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
-from llama_operator.catalog.rows import Scheme
+from llama_operator.catalog.engine_tables import engine_images
+from llama_operator.catalog.rows import EngineVersion, Scheme
+from llama_operator.engines.loading import load_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool
-from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, division_obstacle
+from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, engine_division_obstacle
 from llama_operator.sizing.settings import default_dtype
 
-SERVED_VENDOR: Final = "NVIDIA"
-"""Vendor of the GPUs that the engines' images are built for."""
+NVIDIA_VENDOR: Final = "NVIDIA"
 FP8_KV_CAPABILITY: Final = (8, 0)
 """Least capability for an fp8 KV cache; from 8.9 on the hardware converts it."""
 
@@ -49,13 +50,15 @@ def candidates(
     wrong with them.
     """
     for preference, pool, count in _allowed(spec.hardware, pools):
+        if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+            continue
         if count is not None:
             yield Candidate(pool, count, preference)
             continue
         for size in TENSOR_PARALLEL_SIZES:
             if size > 1 and not (pool.divisible and size <= pool.largest_cards):
                 break
-            obstacle = division_obstacle(choice.shape, choice.scheme, size)
+            obstacle = _division_obstacle(choice, size)
             if size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
 
@@ -65,26 +68,16 @@ def gpu_refusal(
 ) -> tuple[Reason, str] | None:
     """Why the GPUs are out of question before any byte is counted; None when they are not."""
     pool, size = candidate.pool, candidate.tensor_parallel_size
-    capability = pool.gpu.compute_capability
-    if pool.gpu.vendor != SERVED_VENDOR:
-        return Reason.UNSUPPORTED_GPU, f"{choice.engine.name} is built here for NVIDIA GPUs only"
-    if capability is None:
-        return Reason.UNSUPPORTED_GPU, "its compute capability is not known"
-    least = max(choice.version.min_compute_capability, choice.scheme.min_compute_capability or ())
-    if capability < least:
-        return Reason.UNSUPPORTED_GPU, (
-            f"{choice.scheme.name} under {choice.engine.name} {choice.version.version} needs "
-            f"compute capability {_dotted(least)}, it has {_dotted(capability)}"
-        )
-    refusal = choice.engine.refusal(choice.scheme.name, capability)
+    refusal = _engine_refusal(choice, choice.version, pool)
     if refusal is not None:
         return Reason.UNSUPPORTED_GPU, refusal
+    capability = pool.gpu.compute_capability or (0, 0)
     if spec.memory.kv_cache_d_type is KvCacheDType.FP8 and capability < FP8_KV_CAPABILITY:
         return Reason.UNSUPPORTED_GPU, (
             f"an fp8 KV cache needs compute capability {_dotted(FP8_KV_CAPABILITY)}, "
             f"it has {_dotted(capability)}"
         )
-    obstacle = division_obstacle(choice.shape, choice.scheme, size)
+    obstacle = _division_obstacle(choice, size)
     if obstacle is not None:
         return Reason.TENSOR_PARALLEL_SIZE, obstacle
     if size > 1 and not pool.divisible:
@@ -94,6 +87,43 @@ def gpu_refusal(
     if size > pool.largest_cards:
         return Reason.TOO_FEW_GPUS, f"the largest node has {pool.largest_cards}"
     return None
+
+
+def engine_image(version: EngineVersion, pool: GpuPool) -> str | None:
+    """The image of an engine version for GPUs of a pool; None when none is built for them.
+
+    A driver that no label tells is taken for new enough.
+    """
+    for row in engine_images(version.engine, version.version):
+        if row.vendor == pool.gpu.vendor and (pool.driver is None or pool.driver >= row.min_driver):
+            return row.image
+    return None
+
+
+def _engine_refusal(choice: Choice, version: EngineVersion, pool: GpuPool) -> str | None:
+    """Why an engine version does not run these weights on GPUs of a pool; None when it does."""
+    engine, gpu = f"{version.engine} {version.version}", pool.gpu
+    images = engine_images(version.engine, version.version)
+    if gpu.vendor not in {row.vendor for row in images}:
+        vendors = " and ".join(dict.fromkeys(row.vendor for row in images))
+        return f"{engine} is built here for GPUs of {vendors} only"
+    if engine_image(version, pool) is None:
+        needed = min(row.min_driver for row in images if row.vendor == gpu.vendor)
+        return f"{engine} needs driver {needed}, a node has {pool.driver}"
+    if gpu.vendor == NVIDIA_VENDOR and gpu.compute_capability is None:
+        return "its compute capability is not known"
+    row = choice.publication
+    return load_refusal(
+        version,
+        row.scheme,
+        row.format,
+        quantize_at_load=row.quantize_at_load,
+        compute_capability=gpu.compute_capability,
+    )
+
+
+def _division_obstacle(choice: Choice, size: int) -> str | None:
+    return engine_division_obstacle(choice.version.engine, choice.shape, choice.scheme, size)
 
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator
 
-from llama_operator.api.enums import KvCacheDType, ModelFormat
+from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
-from llama_operator.planning.candidates import compute_dtype
+from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.cache import element_size, token_bytes
-from llama_operator.sizing.engine_budget import PLANNED_LIMIT_PERCENT, planned_utilization_percent
+from llama_operator.sizing.engine_budget import (
+    PLANNED_LIMIT_PERCENT,
+    Budgeting,
+    planned_utilization,
+)
 from llama_operator.sizing.estimate import StageEstimate
 from llama_operator.sizing.host import HostNeeds
 from llama_operator.sizing.margin import UNMEASURED_MARGIN_BYTES, is_measured
 from llama_operator.sizing.nearest import FP8_CAPABILITY
+from llama_operator.sizing.offload import offload
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
 from llama_operator.units import format_gib
@@ -29,7 +34,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
     """
     trial = fit.trial
     setting, memory, host = _sized(trial)
-    budget, tokens = trial.available_bytes or 0, memory.kv_cache_tokens or 0
+    memory_per_gpu, tokens = _memory_per_gpu(setting, memory), memory.kv_cache_tokens or 0
     choice, candidate = trial.choice, trial.candidate
     row, pool = choice.publication, candidate.pool
     return Plan(
@@ -40,10 +45,12 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         scheme=choice.scheme.name,
         hub=row.hub,
         repository=row.repository,
+        file=_first_file(choice),
+        quantize_at_load=row.quantize_at_load,
         gated=row.gated,
         engine=choice.engine.name,
         engine_version=choice.version.version,
-        image=choice.image,
+        image=spec.engine.image or engine_image(choice.version, pool) or "",
         gpus=candidate.gpus,
         gpu=GpuChoice(
             product=pool.product,
@@ -52,8 +59,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
             label=pool.label,
             accepted_products=sorted({accepted.product for accepted in fit.accepted}),
         ),
-        tensor_parallel_size=candidate.tensor_parallel_size,
-        pipeline_parallel_size=1,
+        tensor_parallel_size=setting.ranks,
+        pipeline_parallel_size=setting.stages,
+        gpu_layers=setting.gpu_layers,
         dtype=compute_dtype(choice.scheme, pool.gpu.compute_capability),
         kv_cache_dtype=setting.kv_cache_dtype,
         tool_call_parser=choice.engine.tool_call_parser(choice.model.abilities),
@@ -65,16 +73,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         utilization_percent=trial.utilization_percent,
         kv_cache_tokens=tokens,
         max_concurrency=trial.held_requests,
-        memory_per_gpu=MemoryPerGpu(
-            total_bytes=setting.total_bytes,
-            budget_bytes=budget,
-            weights_bytes=memory.weights_bytes,
-            activation_bytes=memory.activation_bytes,
-            non_torch_bytes=memory.non_torch_bytes,
-            cuda_graph_bytes=memory.cuda_graph_bytes,
-            kv_cache_bytes=memory.kv_cache_bytes or 0,
-            headroom_bytes=setting.total_bytes - budget,
-        ),
+        memory_per_gpu=memory_per_gpu,
         host=HostResources(
             cpu_millicores=host.cpu_millicores,
             memory_bytes=host.memory_bytes,
@@ -86,6 +85,28 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         ),
         summary=_summary(spec, trial, setting, memory),
         reasons=list(_reasons(spec, fit, setting, memory)),
+    )
+
+
+def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
+    """Bytes by part; the budget is what they take: to the byte what vLLM and TGI are given."""
+    graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
+    budget = (
+        memory.weights_bytes
+        + memory.activation_bytes
+        + memory.non_torch_bytes
+        + graphs
+        + (memory.kv_cache_bytes or 0)
+    )
+    return MemoryPerGpu(
+        total_bytes=setting.total_bytes,
+        budget_bytes=budget,
+        weights_bytes=memory.weights_bytes,
+        activation_bytes=memory.activation_bytes,
+        non_torch_bytes=memory.non_torch_bytes,
+        cuda_graph_bytes=memory.cuda_graph_bytes,
+        kv_cache_bytes=memory.kv_cache_bytes or 0,
+        headroom_bytes=setting.total_bytes - budget,
     )
 
 
@@ -137,10 +158,7 @@ def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:
             f"format {row.format} ({row.quantization}): the best published one that fits the "
             f"GPU types of this cluster; set spec.format to keep it"
         )
-    yield (
-        f"engine {choice.engine.name} {choice.version.version}: it loads "
-        f"{row.format} ({row.quantization})"
-    )
+    yield f"engine {choice.engine.name} {choice.version.version}: {_engine_reason(spec, choice)}"
     if spec.engine.image:
         yield (
             f"image of spec.engine.image, sized by the rules of {choice.engine.name} "
@@ -148,6 +166,24 @@ def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:
         )
     if row.quantize_at_load:
         yield "the repository holds 16-bit weights, which the engine quantizes while it loads"
+
+
+def _engine_reason(spec: LlamaDeploymentSpec, choice: Choice) -> str:
+    row = choice.publication
+    what = f"{row.format} ({row.quantization})"
+    if spec.engine.type is not EngineType.AUTO:
+        return f"as spec.engine.type says; it loads {what}"
+    if not choice.preferred:
+        return f"the first one that loads {what}"
+    before = ", ".join(version.engine for version in choice.preferred)
+    return f"it loads {what} on these GPUs, which {before} does not"
+
+
+def _first_file(choice: Choice) -> str:
+    """Path of the file that the engine is given; the first part of a split one."""
+    row = choice.publication
+    parts = {"part": f"{1:05}", "parts": f"{row.parts:05}"}
+    return row.files.format(quantization=row.quantization, **parts)
 
 
 def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
@@ -181,8 +217,9 @@ def _context_reason(
 def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -> Iterator[str]:
     gpu, choice = trial.candidate.pool.gpu, trial.choice
     size = setting.tensor_parallel_size
-    planned = planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size)
-    used = trial.utilization_percent
+    own = planned_utilization(setting.rules, gpu.total_bytes, gpu.reserved_at_start_bytes, size)
+    planned, used = round(100 * own), trial.utilization_percent
+    divides = setting.rules.budgeting is Budgeting.UTILIZATION
     if used > planned:
         yield (
             f"utilization {used} %: as asked, but above the {planned} % that are safe on "
@@ -190,7 +227,7 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
         )
     elif spec.memory.utilization_percent is not None:
         yield f"utilization {used} %: as asked"
-    elif used < PLANNED_LIMIT_PERCENT:
+    elif divides and used < PLANNED_LIMIT_PERCENT:
         yield f"utilization {used} %: an idle {gpu.product} is not all free when the engine starts"
     if compute_dtype(choice.scheme, gpu.compute_capability) != choice.scheme.dtype:
         yield f"dtype float16: {gpu.product} has no bfloat16"
@@ -202,6 +239,8 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
             f"maxNumSeqs {setting.max_num_seqs:,} is below the concurrency: more requests "
             f"wait in the queue"
         )
+    if setting.gpu_layers is not None:
+        yield f"gpuLayers {setting.gpu_layers}: as asked; {offload(setting).message}"
     if not is_measured(setting.rules):
         per_token = token_bytes(
             choice.shape,

@@ -11,12 +11,13 @@ from llama_operator.planning.candidates import (
     Candidate,
     candidates,
     compute_dtype,
+    engine_image,
     gpu_refusal,
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
 from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold
-from llama_operator.sizing.engine_budget import planned_utilization_percent
+from llama_operator.sizing.engine_budget import planned_utilization
 
 ACCEPTED_LIMIT = 32
 """Bound of `plan.gpu.acceptedProducts`."""
@@ -46,6 +47,7 @@ class Fit:
         mine, its = self.trial, other.trial
         return (
             mine.choice.publication == its.choice.publication
+            and mine.choice.version is its.choice.version
             and mine.candidate.pool is its.candidate.pool
             and mine.candidate.tensor_parallel_size == its.candidate.tensor_parallel_size
         )
@@ -160,13 +162,16 @@ def _today(
     if current is None:
         return None
     for choice in options:
-        if choice.publication.repository != current.repository:
+        if (choice.publication.repository, choice.version.engine) != (
+            current.repository,
+            current.engine,
+        ):
             continue
         for candidate in candidates(spec, choice, survey.pools):
             if (
                 candidate.pool.product == current.gpu.product
                 and candidate.pool.resource == current.gpu.resource
-                and candidate.tensor_parallel_size == current.tensor_parallel_size
+                and candidate.tensor_parallel_size == current.gpu.count
             ):
                 trial = attempt(spec, choice, candidate)
                 if trial.verdict is None:
@@ -210,8 +215,10 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
         choice.scheme, chosen.pool.gpu.compute_capability
     ):
         return False
-    planned = planned_utilization_percent(gpu.total_bytes, gpu.reserved_at_start_bytes, size)
-    if spec.memory.utilization_percent is None and trial.utilization_percent > planned:
+    if engine_image(choice.version, pool) != engine_image(choice.version, chosen.pool):
+        return False
+    planned = planned_utilization(setting.rules, gpu.total_bytes, gpu.reserved_at_start_bytes, size)
+    if spec.memory.utilization_percent is None and setting.utilization > planned:
         return False
     there = replace(setting, gpu=gpu, product=gpu.product, total_bytes=gpu.total_bytes)
     return hold(choice, candidate, there).verdict is None

@@ -12,6 +12,7 @@ class NodeFacts:
     `gpus` is allocatable; `gpu_memory_mib` the label's figure, None when missing or garbage;
     `compute_capability` (major, minor) or None; `replicas` above 1 is time-slicing or MPS;
     `usable` is false while the node is not ready, cordoned or tainted beyond the GPU taints.
+    `driver` is the major version of the GPU's driver, None when missing.
     `memory_bytes`, `disk_bytes` (ephemeral storage) and `cpu_millicores` are allocatable.
     """
 
@@ -27,6 +28,7 @@ class NodeFacts:
     memory_bytes: int
     disk_bytes: int
     usable: bool
+    driver: int | None = None
 
     def nameless(self) -> "NodeFacts":
         """What the node offers, equal for all nodes that offer the same."""

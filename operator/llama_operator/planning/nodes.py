@@ -17,6 +17,8 @@ NVIDIA_MEMORY: Final = "nvidia.com/gpu.memory"
 NVIDIA_COUNT: Final = "nvidia.com/gpu.count"
 NVIDIA_MAJOR: Final = "nvidia.com/gpu.compute.major"
 NVIDIA_MINOR: Final = "nvidia.com/gpu.compute.minor"
+NVIDIA_DRIVER: Final = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major")
+"""Labels of the driver's major version, newer and older."""
 NVIDIA_REPLICAS: Final = "nvidia.com/gpu.replicas"
 NVIDIA_STRATEGY: Final = "nvidia.com/gpu.sharing-strategy"
 AMD: Final = "amd.com/gpu"
@@ -64,6 +66,9 @@ def node_facts(node: Mapping[str, Any]) -> NodeFacts | None:
         memory_bytes=_whole(allocatable.get("memory")),
         disk_bytes=_whole(allocatable.get("ephemeral-storage")),
         usable=_is_ready(status) and _is_schedulable(_mapping(node.get("spec"))),
+        driver=next(
+            (found for name in NVIDIA_DRIVER if (found := _positive(labels.get(name)))), None
+        ),
     )
 
 

@@ -100,13 +100,13 @@ def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str
     if reason is Reason.HOST_TOO_SMALL:
         return f"{choice.title}: {gpus} hold it, but no node of theirs offers enough: {trial.why}"
     if reason is Reason.TENSOR_PARALLEL_SIZE and trial.candidate.pool.divisible:
-        sizes = valid_tensor_parallel_sizes(choice.shape, choice.scheme)
+        sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
         return (
             f"{choice.title} cannot be divided over {gpus}: {trial.why}; "
             f"counts that can: {', '.join(map(str, sizes))}"
         )
     if reason is Reason.UNSUPPORTED_GPU:
-        kinds = sorted({(other.candidate.pool.product, other.why) for other in trials})
-        told = "; ".join(f"{product}: {why}" for product, why in kinds[:TOLD_LIMIT])
+        kinds = dict.fromkeys((other.candidate.pool.product, other.why) for other in trials)
+        told = "; ".join(f"{product}: {why}" for product, why in [*kinds][:TOLD_LIMIT])
         return f"{choice.title} runs on no GPU here: {told}"
     return f"{choice.title} on {gpus}: {trial.why}"

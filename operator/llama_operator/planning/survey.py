@@ -43,7 +43,7 @@ class GpuPool:
     """All usable nodes with the same GPU product and extended resource.
 
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
-    `groups` ascend.
+    `groups` ascend. `driver` is the oldest one of the nodes that tell theirs.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
     """
 
@@ -54,6 +54,7 @@ class GpuPool:
     divisible: bool
     groups: tuple[NodeGroup, ...]
     free: Free
+    driver: int | None = None
 
     @property
     def largest_cards(self) -> int:
@@ -140,6 +141,7 @@ class _Draft:
         self._rows: dict[tuple[int | None, tuple[int, int] | None], Gpu | None] = {}
         self._groups: dict[tuple[int, int, int, int], NodeGroup] = {}
         self._labels: set[str] = set()
+        self._drivers: set[int] = set()
         self._shared = False
 
     def add(self, facts: NodeFacts, held: int, nodes: int, catalog: Catalog) -> bool:
@@ -150,6 +152,8 @@ class _Draft:
         if self._rows[kind] is None:
             return False
         self._labels.add(facts.label)
+        if facts.driver is not None:
+            self._drivers.add(facts.driver)
         self._shared = self._shared or facts.replicas > 1
         cards = ceil_div(facts.gpus, facts.replicas)
         room = (cards, facts.cpu_millicores, facts.memory_bytes, facts.disk_bytes)
@@ -173,6 +177,7 @@ class _Draft:
             divisible=not self._shared and MIG_MARK not in product,
             groups=tuple(sorted(self._groups.values())),
             free=dict(sorted(self.free.items())),
+            driver=min(self._drivers, default=None),
         )
 
 

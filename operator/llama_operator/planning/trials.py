@@ -13,11 +13,12 @@ from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.sizing.engine_budget import (
+    Budgeting,
     EngineRules,
     budget_bytes,
     default_batch,
     engine_rules,
-    planned_utilization_percent,
+    planned_utilization,
 )
 from llama_operator.sizing.estimate import (
     Estimate,
@@ -36,8 +37,12 @@ from llama_operator.units import format_gib
 DEFAULT_REQUESTS: Final = 2
 DEFAULT_REQUEST_TOKENS: Final = 8192
 """A placement must hold this many requests of this length when no maxModelLen is given."""
-KV_DTYPES: Final = {KvCacheDType.AUTO: "auto", KvCacheDType.FP8: "fp8"}
-"""Values of `--kv-cache-dtype`."""
+KV_DTYPES: Final = {
+    KvCacheDType.AUTO: "auto",
+    KvCacheDType.FP8: "fp8",
+    KvCacheDType.Q8_0: "q8_0",
+}
+"""Data types of the KV cache as sizing names them."""
 _REASONS: Final[Mapping[SizingReason, Reason]] = {
     SizingReason.UNSUPPORTED_MODEL: Reason.MODEL_NOT_SERVABLE,
     SizingReason.UNSUPPORTED_QUANTIZATION: Reason.UNSUPPORTED_GPU,
@@ -130,9 +135,15 @@ class Trial:
     def held_requests(self) -> int:
         """Requests as long as asked that the KV cache holds at once; 0 when it was not sized."""
         memory = self.memory
-        if memory is None:
+        if memory is None or self.setting is None:
             return 0
-        return max(0, memory.room_bytes or 0) // max(1, memory.request_bytes)
+        held = max(0, memory.room_bytes or 0) // max(1, memory.request_bytes)
+        return min(held, self.setting.concurrency) if self.allocates else held
+
+    @property
+    def allocates(self) -> bool:
+        """Whether the engine allocates the KV cache of its concurrent requests, and no more."""
+        return self.setting is not None and self.setting.rules.budgeting is Budgeting.ALLOCATED
 
     def longest_context(self, concurrency: int) -> int:
         """Tokens of the longest requests, so many at once, where shorter ones would help; else 0.
@@ -249,6 +260,8 @@ def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load
 def _least(setting: Setting, choice: Choice) -> Setting:
     """What must fit when no length is asked for: the larger of the two."""
     shortest = min(DEFAULT_REQUEST_TOKENS, choice.context_length)
+    if setting.rules.budgeting is Budgeting.ALLOCATED:
+        return replace(setting, max_model_len=shortest)
     usual = replace(setting, max_model_len=shortest, concurrency=DEFAULT_REQUESTS)
     if setting.concurrency <= DEFAULT_REQUESTS:
         return usual
@@ -292,23 +305,24 @@ def _dtype(choice: Choice, gpu: Gpu) -> str:
     return default_dtype(choice.scheme, gpu.compute_capability)
 
 
-def _utilization(spec: LlamaDeploymentSpec, candidate: Candidate) -> float:
-    gpu = candidate.pool.gpu
-    percent = spec.memory.utilization_percent or planned_utilization_percent(
-        gpu.total_bytes, gpu.reserved_at_start_bytes, candidate.tensor_parallel_size
-    )
-    return percent / 100
+def _utilization(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> float:
+    gpu, percent = candidate.pool.gpu, spec.memory.utilization_percent
+    if percent is not None:
+        return percent / 100
+    size = candidate.tensor_parallel_size
+    return planned_utilization(_rules(choice), gpu.total_bytes, gpu.reserved_at_start_bytes, size)
 
 
 def _budget_bytes(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> int:
     gpu = candidate.pool.gpu
-    share = _utilization(spec, candidate)
+    share = _utilization(spec, choice, candidate)
     return budget_bytes(_rules(choice), gpu.total_bytes, share, gpu.reserved_at_start_bytes)
 
 
 def _setting(
     spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load
 ) -> Setting:
+    allocates = _rules(choice).budgeting is Budgeting.ALLOCATED
     return Serving(
         choice.shape,
         choice.scheme,
@@ -316,14 +330,15 @@ def _setting(
         engine_version=choice.version.version,
         gpu=candidate.pool.gpu,
         tensor_parallel_size=load.tensor_parallel_size,
-        utilization=_utilization(spec, candidate),
+        utilization=_utilization(spec, choice, candidate),
         max_model_len=spec.context.max_model_len or choice.context_length,
         max_num_batched_tokens=load.max_num_batched_tokens,
         max_num_seqs=load.max_num_seqs,
         enforce_eager=spec.memory.cuda_graphs is not CudaGraphs.ENABLED,
         dtype=_dtype(choice, candidate.pool.gpu),
         kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
-        concurrency=spec.context.concurrency,
+        concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
+        gpu_layers=spec.memory.gpu_layers,
     ).setting()
 
 

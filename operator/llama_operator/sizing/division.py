@@ -13,6 +13,14 @@ from llama_operator.sizing.shards import Division, padded_vocabulary, rank_shape
 
 TENSOR_PARALLEL_SIZES: Final = (1, 2, 4, 8, 16)
 """Tensor parallel sizes that are tried, in this order."""
+DIVIDE_LAYERS: Final = frozenset(["LlamaCpp", "Transformers"])
+"""Engines that put whole layers on each GPU, however many are asked for: llama.cpp by default
+(`--split-mode layer`), and `device_map="auto"`."""
+UNDIVIDED: Final = frozenset(["MLX"])
+"""Engines whose server is one process on one GPU (mlx_lm.server without `mlx.launch`)."""
+WHOLE_KV_HEADS: Final = frozenset(["TGI"])
+"""Engines that do not repeat KV heads (text-generation-inference asks for
+`num_key_value_heads % num_shard == 0`)."""
 PACKED_OUTPUTS: Final = 8
 """Four-bit kernels pack this many outputs into one 32-bit word."""
 _GROUPED: Final = frozenset({"awq", "gptq", "gptq-w4a16", "nvfp4"})
@@ -76,11 +84,61 @@ def division_obstacle(
     return None
 
 
-def valid_tensor_parallel_sizes(model: ModelShape, scheme: Scheme) -> tuple[int, ...]:
-    """Those of `TENSOR_PARALLEL_SIZES` over which the model can be divided, ascending."""
-    return tuple(
-        size for size in TENSOR_PARALLEL_SIZES if division_obstacle(model, scheme, size) is None
+@lru_cache(maxsize=2048)
+def engine_division_obstacle(
+    engine: str,
+    model: ModelShape,
+    scheme: Scheme,
+    tensor_parallel_size: int,
+    pipeline_parallel_size: int = 1,
+    *,
+    expert_parallel: bool = False,
+) -> str | None:
+    """`division_obstacle` as an engine divides: its matrices, whole layers, or nothing at all.
+
+    Args:
+        engine: name in the catalog.
+        model: the model.
+        scheme: how its weights are stored.
+        tensor_parallel_size: GPUs of one stage.
+        pipeline_parallel_size: number of stages.
+        expert_parallel: whole experts are divided over the GPUs of a stage.
+
+    Raises:
+        UnsupportedSchemeError: what the checkpoint keeps in 16 bit cannot be read.
+    """
+    gpus = tensor_parallel_size * pipeline_parallel_size
+    if engine in DIVIDE_LAYERS:
+        layers = model.num_hidden_layers
+        return f"{layers} layers do not divide over {gpus} GPUs" if gpus > layers else None
+    if engine in UNDIVIDED and gpus > 1:
+        return f"{engine} serves from one GPU"
+    if engine in WHOLE_KV_HEADS and (kv_heads := _kv_heads_obstacle(model, tensor_parallel_size)):
+        return kv_heads
+    return division_obstacle(
+        model,
+        scheme,
+        tensor_parallel_size,
+        pipeline_parallel_size,
+        expert_parallel=expert_parallel,
     )
+
+
+def valid_tensor_parallel_sizes(engine: str, model: ModelShape, scheme: Scheme) -> tuple[int, ...]:
+    """Those of `TENSOR_PARALLEL_SIZES` over which an engine divides the model, ascending."""
+    return tuple(
+        size
+        for size in TENSOR_PARALLEL_SIZES
+        if engine_division_obstacle(engine, model, scheme, size) is None
+    )
+
+
+def _kv_heads_obstacle(model: ModelShape, size: int) -> str | None:
+    for layer, _ in counted_layers(model):
+        heads = layer.cache.kv_heads if isinstance(layer.cache, HeadsCache) else size
+        if heads % size:
+            return f"{heads} KV heads do not divide by {size}"
+    return None
 
 
 def _heads_obstacle(model: ModelShape, size: int) -> str | None:

@@ -15,10 +15,12 @@ from llama_operator.catalog.engine_memory import (
     engine_share,
 )
 from llama_operator.catalog.rows import BatchDefaults
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.errors import SizingError
-from llama_operator.sizing.versions import version_numbers
 from llama_operator.units import GIB, ceil_div
 
+SHARE_ROUNDING: Final = 1e-6
+"""What a share in percent may lack of a whole number by binary fractions."""
 SHARE_DIGITS: Final = 10**6
 """Shares are computed in millionths, so that they are the same on every machine."""
 PLANNED_LIMIT_PERCENT: Final = 92
@@ -227,6 +229,29 @@ def planned_utilization_percent(
     """
     taken = taken_at_start_bytes(reserved_at_start_bytes, tensor_parallel_size)
     return _percent(total_bytes, taken + PLANNED_SPARE_BYTES, PLANNED_LIMIT_PERCENT)
+
+
+def planned_utilization(
+    rules: EngineRules, total_bytes: int, reserved_at_start_bytes: int, tensor_parallel_size: int
+) -> float:
+    """The share that a plan writes, in whole percent: for vLLM `planned_utilization_percent`.
+
+    SGLang's is its own default, rounded down: what it leaves free is for activations and graphs.
+    Other engines take theirs.
+
+    Args:
+        rules: of the engine version.
+        total_bytes: memory that a process sees on one GPU.
+        reserved_at_start_bytes: what an idle GPU of the product already holds.
+        tensor_parallel_size: GPUs of one stage.
+    """
+    if total_bytes <= 0:
+        return 0.0
+    if rules.budgeting is Budgeting.UTILIZATION:
+        size = tensor_parallel_size
+        return planned_utilization_percent(total_bytes, reserved_at_start_bytes, size) / 100
+    own = default_utilization(rules, total_bytes, tensor_parallel_size=tensor_parallel_size)
+    return int(100 * own + SHARE_ROUNDING) / 100
 
 
 def highest_utilization_percent(

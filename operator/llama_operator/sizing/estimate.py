@@ -33,7 +33,7 @@ class StageEstimate:
         non_torch_bytes: outside the tensor allocator.
         cuda_graph_bytes: 0 when they are off, or not known of the engine.
         room_bytes: what is left for the KV cache; None without a GPU; may be negative.
-        kv_cache_bytes: the pool that the engine makes of it; llama.cpp's is that of the context.
+        kv_cache_bytes: the pool that the engine makes of it; llama.cpp's is that of all contexts.
         kv_cache_tokens: number that the engine prints for this stage.
         request_bytes: of one request of the whole context.
     """
@@ -247,7 +247,7 @@ def _stages(
 
 
 def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
-    """One GPU of llama.cpp, which allocates the cache of the whole context at start."""
+    """One GPU of llama.cpp, which allocates the cache of all contexts at start."""
     taken = Taken(gpu.weights_bytes, gpu.compute_bytes, gpu.non_torch_bytes, 0)
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
     return StageEstimate(
@@ -259,9 +259,11 @@ def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None)
         room_bytes=room,
         kv_cache_bytes=gpu.kv_cache_bytes,
         kv_cache_tokens=(
-            None if room is None else ceil_to(setting.max_model_len, cache.block_tokens)
+            None
+            if room is None
+            else setting.concurrency * ceil_to(setting.max_model_len, cache.block_tokens)
         ),
-        request_bytes=gpu.kv_cache_bytes,
+        request_bytes=gpu.kv_cache_bytes // setting.concurrency,
     )
 
 

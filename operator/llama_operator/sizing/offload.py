@@ -31,7 +31,7 @@ class GpuBytes:
     Attributes:
         layers: decoder layers that it computes, by index.
         weights_bytes: of its layers, and of the output on the last one.
-        kv_cache_bytes: of its layers for the whole context.
+        kv_cache_bytes: of its layers for the whole context of all requests.
         compute_bytes: buffer for results, and for weights that are copied from the host.
         non_torch_bytes: context of the driver and its libraries.
     """
@@ -113,7 +113,8 @@ def offload(setting: Setting) -> Offload:
     src/llama-model.cpp (`i_gpu_start`, `dev_input`) and src/llama-kv-cache.cpp.
 
     Args:
-        setting: of llama.cpp; `max_model_len` is what the KV cache is allocated for.
+        setting: of llama.cpp; the KV cache is allocated for `max_model_len` of each concurrent
+            request.
 
     Raises:
         SizingError: the engine is another, the model is no GGUF file, or the number is negative.
@@ -257,7 +258,7 @@ def offloads(setting: Setting) -> bool:
 
 
 def _cache_bytes(setting: Setting) -> tuple[int, ...]:
-    """KV cache of each decoder layer for the whole context; equal layers are computed once."""
+    """KV cache of each decoder layer for all contexts; equal layers are computed once."""
     element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
     known: dict[Cache, int] = {}
     for index, layer in enumerate(setting.model.layers):
@@ -271,7 +272,7 @@ def _cache_bytes(setting: Setting) -> tuple[int, ...]:
                 setting.dtype_bytes,
                 setting.rules.memory,
             )
-            known[layer.cache] = cache.request_bytes(
+            known[layer.cache] = setting.concurrency * cache.request_bytes(
                 setting.max_model_len, setting.max_num_batched_tokens
             )
     return tuple(known[layer.cache] for layer in setting.model.layers)

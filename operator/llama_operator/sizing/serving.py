@@ -12,7 +12,7 @@ from llama_operator.sizing.engine_budget import (
     default_batch,
     default_utilization,
     engine_rules,
-    planned_utilization_percent,
+    planned_utilization,
 )
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
@@ -37,7 +37,7 @@ class Serving:
         tensor_parallel_size: GPUs of one stage.
         pipeline_parallel_size: stages.
         utilization: share of a GPU; None for the engine version's default.
-        planned: whether vLLM's share is what the operator writes, where `utilization` is None: what
+        planned: whether the share is what the operator writes, where `utilization` is None: what
             is free when the engine starts; memory model, section 6.
         max_model_len: context; None for the longest that the model was made for.
         max_num_batched_tokens: tokens of one step.
@@ -129,10 +129,9 @@ class Serving:
     def _utilization(self, rules: EngineRules, total_bytes: int) -> float:
         if self.utilization is not None or total_bytes <= 0:
             return self.utilization or 0.0
-        if self.planned and rules.budgeting is Budgeting.UTILIZATION:
+        if self.planned:
             reserved = self.gpu.reserved_at_start_bytes if self.gpu else 0
-            size = self.tensor_parallel_size
-            return planned_utilization_percent(total_bytes, reserved, size) / 100
+            return planned_utilization(rules, total_bytes, reserved, self.tensor_parallel_size)
         return default_utilization(
             rules,
             total_bytes,

@@ -5,18 +5,14 @@ from typing import Final
 
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
-from llama_operator.sizing.engine_budget import (
-    EngineRules,
-    budget_bytes,
-)
+from llama_operator.sizing.division import DIVIDE_LAYERS
+from llama_operator.sizing.engine_budget import EngineRules, budget_bytes
 from llama_operator.sizing.models.model import ModelShape
 
 DTYPE_BYTES: Final = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of an element by compute dtype."""
 BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
-DIVIDE_LAYERS: Final = frozenset(["LlamaCpp", "Transformers"])
-"""Engines that put whole layers on each GPU, however many are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-from llama_operator.sizing.division import division_obstacle
+from llama_operator.sizing.division import engine_division_obstacle
 from llama_operator.sizing.scheme_names import GGUF, MLX, UNQUANTIZED
 from llama_operator.sizing.settings import BFLOAT16_SINCE, Setting
 
@@ -77,11 +77,12 @@ def _division(setting: Setting) -> tuple[Reason, str] | None:
     size = setting.tensor_parallel_size
     if size > 1 and setting.is_partition:
         return Reason.TENSOR_PARALLEL_SIZE, "slices and shared cards cannot be joined"
-    if setting.divides_layers:
-        layers = setting.model.num_hidden_layers
-        few = f"{layers} layers do not divide over {setting.gpus} GPUs"
-        return (Reason.TENSOR_PARALLEL_SIZE, few) if setting.gpus > layers else None
-    clause = division_obstacle(
-        setting.model, setting.scheme, size, stages, expert_parallel=setting.expert_parallel
+    clause = engine_division_obstacle(
+        setting.rules.engine,
+        setting.model,
+        setting.scheme,
+        size,
+        stages,
+        expert_parallel=setting.expert_parallel,
     )
     return None if clause is None else (Reason.TENSOR_PARALLEL_SIZE, clause)

@@ -164,16 +164,18 @@ def test_formats_come_best_quality_first() -> None:
 
 def test_the_default_engine_is_the_newest() -> None:
     engine = CATALOG.engine("vllm")
-    assert (engine.version, engine.image) == ("0.33.0", "vllm/vllm-openai:v0.33.0")
-    older = CATALOG.engine("vLLM", "0.19.0")
-    assert engine.min_compute_capability == older.min_compute_capability == (7, 5)
+    assert (engine.version, engine.numbers) == ("0.33.0", (0, 33))
+    assert (CATALOG.engine("TGI").version, CATALOG.engine("tgi", "2.2.0").version) == (
+        "3.3.7",
+        "2.2.0",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "version", "field", "part"),
     [
         pytest.param("Ollama", None, "spec.engine.type", "it has vLLM", id="engine"),
-        pytest.param("vLLM", "0.1", "spec.engine.version", "0.33.0, 0.19.0", id="version"),
+        pytest.param("vLLM", "0.1", "spec.engine.version", "it has 0.33.0", id="version"),
     ],
 )
 def test_unknown_engines(name: str, version: str | None, field: str, part: str) -> None:

@@ -75,13 +75,13 @@ def with_first(table: str, **changes: object) -> Tables:
             id="no default version",
         ),
         pytest.param(
-            lambda: with_first("engines", version="0.19.0"),
-            "engines.csv, column version: 'vllm 0.19.0' occurs 2 times",
+            lambda: with_first("engines", engine="TGI", version="2.2.0"),
+            "engines.csv, column version: 'tgi 2.2.0' occurs 2 times",
             id="a version twice",
         ),
         pytest.param(
             lambda: replace(TABLES, hosts=()),
-            "engine_hosts.csv, column engine: vLLM has no row",
+            "engine_hosts.csv, column engine: LlamaCpp has no row",
             id="no host needs",
         ),
         pytest.param(

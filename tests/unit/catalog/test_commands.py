@@ -90,7 +90,7 @@ def test_the_widest_terminals_show_engines_and_sizes(
     monkeypatch.setenv("COLUMNS", "160")
     assert run("models", "llama-3.1-instruct", "--size", "70b", "--hub", "HuggingFace") == 0
     out = capsys.readouterr().out
-    assert re.search(r"Instruct-AWQ-INT4 +awq-int4-g128 +vLLM Transformers SGLang", out)
+    assert re.search(r"Instruct-AWQ-INT4 +awq-int4-g128 +vLLM SGLang TGI Transformers", out)
     assert re.search(r"bartowski/\S+ +GGUF type +LlamaCpp +24.1 - 75.0$", out, re.M)
     assert max(map(len, out.splitlines())) <= 160
 

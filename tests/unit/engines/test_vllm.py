@@ -9,8 +9,9 @@ from golden.cases import CASES, Case
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import CudaGraphs, Plan
 from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.engine_tables import read_engine_loads
 from llama_operator.engines.engine import Container, EnvVar
-from llama_operator.engines.schemes import load_schemes
+from llama_operator.engines.loading import load_refusal
 from llama_operator.engines.vllm import VLLM
 from llama_operator.sizing.engine_budget import engine_rules
 from unit.engines.vllm_parser import CAPTURES, VllmParser, vllm_parser
@@ -127,10 +128,13 @@ def test_the_arguments_of_the_70b_awq_in_their_order() -> None:
         ),
         pytest.param({"kv_cache_dtype": "fp8"}, ["--kv-cache-dtype=fp8"], [], id="fp8 KV cache"),
         pytest.param(
-            {"scheme": "fp8-online"}, ["--quantization=fp8"], [], id="fp8 made from 16 bit at load"
+            {"scheme": "fp8-online", "format": "fp8", "quantize_at_load": True},
+            ["--quantization=fp8"],
+            [],
+            id="fp8 made from 16 bit at load",
         ),
         pytest.param(
-            {"scheme": "fbgemm-fp8"},
+            {"scheme": "fbgemm-fp8", "format": "fp8"},
             ["--allow-deprecated-quantization"],
             ["--quantization=fbgemm_fp8"],
             id="FP8 as Meta publishes it",
@@ -211,12 +215,6 @@ def test_no_argument_needs_a_shell() -> None:
             id="Meta's FP8 on T4",
         ),
         pytest.param(
-            "none",
-            None,
-            "the image of vLLM needs a GPU with a CUDA compute capability",
-            id="a GPU that is not NVIDIA's",
-        ),
-        pytest.param(
             "bnb-nf4",
             (9, 0),
             "vLLM does not load bnb-nf4: bitsandbytes is not part of vLLM 0.33; "
@@ -226,35 +224,32 @@ def test_no_argument_needs_a_shell() -> None:
         pytest.param(
             "mlx-4bit-g64",
             (9, 0),
-            "vLLM does not load mlx-4bit-g64: MLX weights are for Apple silicon",
+            "vLLM does not load mlx-4bit-g64: MLX weights are for MLX",
             id="MLX",
         ),
         pytest.param(
             "Q4_K_M",
             (9, 0),
-            "vLLM does not load Q4_K_M; it loads awq-int4-g128, fbgemm-fp8, fp8, fp8-block, "
-            "fp8-dynamic, fp8-online, gptq-int4-g128, gptq-w4a16, int8-w8a8, mxfp4, none, nvfp4",
+            "vLLM does not load Q4_K_M: GGUF is not part of vLLM 0.33; "
+            "it needs an image with vllm-gguf-plugin",
             id="GGUF",
         ),
     ],
 )
 def test_refusals(scheme: str, capability: tuple[int, int] | None, reason: str | None) -> None:
-    assert VLLM().refusal(scheme, capability) == reason
+    version = Catalog.load().engine("vLLM")
+    format_name = {"mlx-4bit-g64": "mlx", "Q4_K_M": "ggufv2"}.get(scheme, "pytorch")
+    assert load_refusal(version, scheme, format_name, compute_capability=capability) == reason
 
 
 def test_the_minimum_compute_capability_is_that_of_the_catalog() -> None:
     catalog = Catalog.load()
     engine = engine_rules("vllm", None).memory.min_compute_capability
-    for scheme, row in load_schemes("vllm-schemes.csv").items():
+    rows = [row for row in read_engine_loads() if row.engine == "vLLM"]
+    for row in rows:
         if row.min_compute_capability is not None:
-            of_scheme = catalog.scheme(scheme).min_compute_capability or engine
+            of_scheme = catalog.scheme(row.scheme).min_compute_capability or engine
             assert row.min_compute_capability == max(of_scheme, engine)
-
-
-def test_the_minimum_of_each_version_is_that_of_its_memory_rules() -> None:
-    for version in Catalog.load().tables.engines:
-        rules = engine_rules(version.engine, version.version)
-        assert version.min_compute_capability == rules.memory.min_compute_capability
 
 
 def test_caches_homes_and_times_of_the_environment() -> None:

@@ -93,7 +93,12 @@ def test_a_lighter_format_is_proposed_with_its_numbers() -> None:
             id="a larger GPU that the cluster has",
         ),
         pytest.param(
-            {"size": "8b", "format": "ggufv2", "quantization": "Q4_K_M"},
+            {
+                "size": "8b",
+                "format": "ggufv2",
+                "quantization": "Q4_K_M",
+                "engine": {"type": "vLLM"},
+            },
             [node("a", A10G, 1)],
             {"format": "pytorch", "quantization": None},
             id="a format that the engine loads",

@@ -142,7 +142,8 @@ def test_plans_keep_their_promises(spec: LlamaDeploymentSpec, inventory: Invento
     )
     assert memory.budget_bytes == parts
     assert memory.total_bytes == memory.budget_bytes + memory.headroom_bytes
-    assert found.max_concurrency >= found.concurrency
+    slots = found.max_num_seqs if found.engine == "LlamaCpp" else found.concurrency
+    assert found.max_concurrency >= min(slots, found.concurrency)
     assert found.max_num_batched_tokens >= found.max_num_seqs
     assert found.max_model_len <= 131_072
     assert found.gpu.product in found.gpu.accepted_products

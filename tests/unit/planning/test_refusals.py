@@ -15,6 +15,7 @@ from unit.planning.cluster import (
 )
 
 A100_NODE = node("a", A100, 1)
+BNB = {"size": "8b", "format": "pytorch", "quantization": "4-bit"}
 
 
 @pytest.mark.parametrize(
@@ -77,39 +78,47 @@ A100_NODE = node("a", A100, 1)
             id="a model that generates nothing",
         ),
         pytest.param(
-            {"size": "8b", "format": "ggufv2"},
+            {"size": "8b", "format": "ggufv2", "engine": {"type": "vLLM"}},
             [A100_NODE],
             Reason.UNSUPPORTED_FORMAT,
-            "vLLM does not load ggufv2; it loads awq, fp8, gptq, pytorch",
-            id="GGUF",
+            "spec.engine.type: llama-3.1-instruct 8b in ggufv2 (Q4_K_M): "
+            "vLLM does not load Q4_K_M: GGUF is not part of vLLM 0.33; it needs an image with "
+            "vllm-gguf-plugin; engines that load it: LlamaCpp",
+            id="GGUF by vLLM",
         ),
         pytest.param(
-            {"size": "8b", "format": "mlx", "quantization": "none"},
+            {"size": "8b", "format": "mlx", "quantization": "none", "engine": {"type": "vLLM"}},
             [A100_NODE],
             Reason.UNSUPPORTED_FORMAT,
-            "vLLM does not load mlx",
-            id="MLX, though its weights are plain",
+            "vLLM does not load none: MLX weights are for MLX; engines that load it: MLX",
+            id="MLX by another engine, though its weights are plain",
         ),
         pytest.param(
-            {"size": "405b", "format": "pytorch", "quantization": "8-bit"},
+            {
+                "size": "8b",
+                "format": "pytorch",
+                "quantization": "4-bit",
+                "engine": {"type": "vLLM"},
+            },
             [A100_NODE],
             Reason.UNSUPPORTED_FORMAT,
-            "bitsandbytes is not part of vLLM 0.33",
+            "bitsandbytes is not part of vLLM 0.33; it needs an image with vllm-bnb-plugin; "
+            "engines that load it: Transformers, SGLang, TGI",
             id="bitsandbytes",
         ),
         pytest.param(
             {"size": "8b", "format": "awq"},
             [node("v", V100)],
             Reason.UNSUPPORTED_GPU,
-            "Tesla-V100-SXM2-16GB: awq-int4-g128 under vLLM 0.33.0 needs compute capability 7.5, "
-            "it has 7.0",
+            "Tesla-V100-SXM2-16GB: vLLM loads awq-int4-g128 on GPUs of compute capability 7.5 and "
+            "above; this one has 7.0; Tesla-V100-SXM2-16GB: SGLang loads",
             id="a GPU too old for the engine",
         ),
         pytest.param(
             {"size": "8b", "format": "fp8"},
             [node("t", T4)],
             Reason.UNSUPPORTED_GPU,
-            "needs compute capability 8.0, it has 7.5",
+            "vLLM loads fp8-dynamic on GPUs of compute capability 8.0 and above; this one has 7.5",
             id="a GPU too old for fp8",
         ),
         pytest.param(
@@ -123,7 +132,7 @@ A100_NODE = node("a", A100, 1)
             {"size": "8b", "format": "awq"},
             [node("m", MI300X, resource="amd.com/gpu")],
             Reason.UNSUPPORTED_GPU,
-            "AMD_Instinct_MI300X_OAM: vLLM is built here for NVIDIA GPUs only",
+            "AMD_Instinct_MI300X_OAM: vLLM 0.33.0 is built here for GPUs of NVIDIA only",
             id="a GPU of another vendor",
         ),
         pytest.param(

@@ -175,7 +175,9 @@ PLAN_OBJECT = CASE.plan().to_object()
             id="the plan of another model",
         ),
         pytest.param(
-            {**PLAN_OBJECT, "engine": "MLX"}, "'MLX' is no engine; write one of vLLM", id="engine"
+            {**PLAN_OBJECT, "engine": "Ollama"},
+            "'Ollama' is no engine; write one of LlamaCpp, MLX",
+            id="engine",
         ),
         pytest.param([], "holds no plan of default/llama-70b-awq; make one", id="no plan"),
         pytest.param(["plan"], "every item must be an object; make one", id="a list of text"),

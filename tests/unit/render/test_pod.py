@@ -201,5 +201,5 @@ def test_no_pod_restarts_for(metadata: dict[str, Any], spec: dict[str, Any]) -> 
 
 
 def test_a_plan_of_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(SpecError, match="'MLX' is no engine"):
-        pod_template(PLAN.model_copy(update={"engine": "MLX"}), deployment())
+    with pytest.raises(SpecError, match="'Ollama' is no engine"):
+        pod_template(PLAN.model_copy(update={"engine": "Ollama"}), deployment())

@@ -97,7 +97,7 @@ def test_every_inserted_value_is_escaped(template: str) -> None:
 
     assert inserts
     for insert in inserts:
-        is_macro = re.fullmatch(r" (metadata|http_get)\(v[a-z._]*\) ", insert)
+        is_macro = re.fullmatch(r" (metadata|probe)\(v[a-z._]*\) ", insert)
         assert insert.endswith("| tojson ") or is_macro, insert
 
 

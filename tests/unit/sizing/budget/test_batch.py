@@ -190,7 +190,10 @@ V100 = {"product": "Tesla-V100-SXM2-32GB", "memory_mib": 32768}
     ("engine", "version", "dtype", "reason"),
     [
         pytest.param("vllm", "0.8.5", "fp16", None, id="vLLM 0.8 runs from 7.0 on"),
-        pytest.param("transformers", None, "fp16", None, id="Transformers"),
+        pytest.param("transformers", "4.57", "fp16", None, id="Transformers 4 from 7.0 on"),
+        pytest.param(
+            "transformers", None, "fp16", "unsupported-quantization", id="Transformers 5 from 7.5"
+        ),
         pytest.param("llama.cpp", None, None, None, id="llama.cpp from 5.0 on"),
         pytest.param("vllm", "0.33.0", "fp16", "unsupported-quantization", id="vLLM 0.33 from 7.5"),
         pytest.param("vllm", "0.8.5", "bf16", "unsupported-quantization", id="bf16 from 8.0"),

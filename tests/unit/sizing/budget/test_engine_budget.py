@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from llama_operator.catalog.engine_memory import NEWEST
 from llama_operator.errors import SizingError
 from llama_operator.sizing.engine_budget import (
     Taken,
@@ -38,8 +37,8 @@ L40S = int(44.39 * GIB)
         ("vllm", None, (0, 33)),
         ("vllm", "nightly", (0, 33)),
         ("vllm-gfx906", None, (0, 33)),
-        ("sglang", None, NEWEST),
-        ("ollama", "", NEWEST),
+        ("sglang", None, (0, 5)),
+        ("ollama", "", (11434, 0)),
     ],
 )
 def test_versions_are_their_leading_numbers(

@@ -7,7 +7,7 @@ and is proposed: with sliding windows, states, latent attention and experts.
 from dataclasses import replace
 from typing import Final
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
@@ -47,13 +47,15 @@ ENGINES: Final = (
 def tight(wanted: Setting, percent: int) -> int:
     """Memory of a GPU with room for so much of one request of the longest context."""
     longest = replace(wanted, max_model_len=wanted.model.max_position_embeddings)
+    stages = estimate(longest).stages
+    assume(stages)  # TGI divides no KV heads
     needed = max(
         stage.weights_bytes
         + stage.activation_bytes
         + stage.non_torch_bytes
         + stage.cuda_graph_bytes
         + stage.request_bytes * percent // 100
-        for stage in estimate(longest).stages
+        for stage in stages
     )
     return int(needed / wanted.utilization) + wanted.reserved_at_start_bytes
 

@@ -135,7 +135,7 @@ def eight_b(*, intermediate: int = 14336, heads: int = 32, kv_heads: int = 8) ->
 def test_sizes_where_heads_and_groups_stay_whole(
     model: ModelShape, scheme: str, expected: tuple[int, ...]
 ) -> None:
-    assert valid_tensor_parallel_sizes(model, scheme_for(scheme)) == expected
+    assert valid_tensor_parallel_sizes("vLLM", model, scheme_for(scheme)) == expected
 
 
 def test_outputs_that_do_not_pack_are_an_obstacle() -> None:

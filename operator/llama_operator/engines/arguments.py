@@ -1,0 +1,104 @@
+"""Names of arguments and environment by engine version, and what users may not set beside them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from llama_operator.api.plan import Plan
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.engine_tables import (
+    EngineArgument,
+    argument_names,
+    engine_arguments,
+    engine_limits,
+)
+from llama_operator.catalog.rows import EngineVersion
+from llama_operator.catalog.versions import version_numbers
+from llama_operator.errors import SpecError
+
+SLOTS_LIMIT: Final = 256
+"""Most slots that llama-server starts with."""
+_OFF: Final = "--no-"
+_FIELD: Final = re.compile(r"[A-Za-z.]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How an engine version names settings."""
+
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Names":
+        """Those of the engine version of a plan."""
+        return cls(argument_names(plan.engine, version_numbers(plan.engine_version)))
+
+    def __getitem__(self, setting: str) -> str:
+        """The name of a setting.
+
+        Raises:
+            KeyError: engine_arguments.csv does not have it.
+        """
+        return self.names[setting]
+
+    def joined(self, setting: str, value: object) -> str:
+        """`--name=value`, one word, so that no value can look like another argument."""
+        return f"{self.names[setting]}={value}"
+
+
+def check_engine(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+    """Check that an engine version can follow a spec, and that extra arguments leave its plan be.
+
+    Raises:
+        SpecError: it cannot; names the field.
+    """
+    limits = engine_limits(version.engine, version.numbers)
+    for field in asked_fields(spec):
+        if (why := limits.get(field)) is not None:
+            message = f"{version.engine} {version.version} cannot follow it: {why}"
+            raise SpecError(_FIELD.match(field)[0], message)  # type: ignore[index]
+    for index, argument in enumerate(spec.engine.extra_args):
+        row = _conflict(argument, engine_arguments(version.engine, version.numbers))
+        if row is not None:
+            raise SpecError(f"spec.engine.extraArgs[{index}]", _conflict_text(argument, row))
+    taken = {row.name: row for row in engine_arguments(version.engine, version.numbers)}
+    for index, variable in enumerate(spec.engine.env):
+        if (row := taken.get(variable.name)) is not None:
+            raise SpecError(f"spec.engine.env[{index}].name", _conflict_text(variable.name, row))
+
+
+def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
+    """Fields of a spec that some engine cannot follow, in the words of engine_limits.csv."""
+    memory = spec.memory
+    asked = {
+        "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
+        f"spec.hub={spec.hub}": True,
+        f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,
+        "spec.memory.gpuLayers": memory.gpu_layers is not None,
+        f"spec.memory.kvCacheDType={memory.kv_cache_d_type}": True,
+        "spec.memory.maxNumBatchedTokens": memory.max_num_batched_tokens is not None,
+        "spec.memory.maxNumSeqs": memory.max_num_seqs is not None,
+        "spec.memory.maxNumSeqs>256": (memory.max_num_seqs or 0) > SLOTS_LIMIT,
+        "spec.memory.utilizationPercent": memory.utilization_percent is not None,
+        "spec.servedModelNames": bool(spec.served_model_names),
+        "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
+    }
+    return tuple(field for field, is_asked in asked.items() if is_asked)
+
+
+def _conflict(argument: str, rows: tuple[EngineArgument, ...]) -> EngineArgument | None:
+    """The row that an argument would set as well: by its name, cut short, or by its opposite."""
+    if not argument.startswith("-"):
+        return None
+    name = argument.partition("=")[0].replace("_", "-")
+    positive = f"--{name.removeprefix(_OFF)}" if name.startswith(_OFF) else name
+    return next(
+        (row for row in rows if row.name.startswith(name) or row.name == positive),
+        None,
+    )
+
+
+def _conflict_text(argument: str, row: EngineArgument) -> str:
+    instead = f"; use {row.instead} instead" if row.instead else ""
+    return f"{argument.partition('=')[0]}: the plan sets {row.name} of {row.engine}{instead}"
