@@ -7,7 +7,7 @@ SOURCES := operator tools tests
 CLUSTER := PYTHONPATH=tools $(BIN)/python tools/controlplane
 
 .DEFAULT_GOAL := help
-.PHONY: accuracy help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
+.PHONY: accuracy captures help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ check: venv ## static checks, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark -p accuracy
+	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark -p accuracy -p captures
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/llama-operator crd --check
@@ -68,6 +68,9 @@ bench-page: venv ## write docs/benchmarks.md from the newest results
 
 golden: venv ## rewrite the golden files; review the diff like code
 	$(BIN)/python tests/golden/regenerate.py
+
+captures: venv ## rewrite the tables of engines' options from their wheels; ENGINE=sglang for one, CHECK=1 compares
+	PYTHONPATH=tools $(BIN)/python tools/captures $(if $(CHECK),check,write) $(ENGINE)
 
 crds: venv ## rewrite the generated CRD and reference pages
 	$(BIN)/llama-operator crd --write

@@ -1,4 +1,5 @@
 import shlex
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from llama_operator.engines.engine import Container, EnvVar
 from llama_operator.engines.loading import load_refusal
 from llama_operator.engines.vllm import VLLM
 from llama_operator.sizing.engine_budget import engine_rules
-from unit.engines.vllm_parser import CAPTURES, VllmParser, vllm_parser
+from support.captured_parser import CAPTURES
+from unit.engines.vllm_parser import VllmParser, vllm_parser
 
 GIB = 1 << 30
 BY_NAME = {case.name: case for case in CASES}
@@ -178,14 +180,10 @@ def test_served_model_names_swallow_nothing_and_are_not_swallowed(
     assert parsed.seed == (7 if extra else parsed.seed)
 
 
-_PARSER: list[VllmParser] = []
-
-
+@cache
 def vllm_parser_once() -> VllmParser:
     """The parser for tests whose fixtures hypothesis would reset."""
-    if not _PARSER:
-        _PARSER.append(vllm_parser())
-    return _PARSER[0]
+    return vllm_parser()
 
 
 def test_no_argument_needs_a_shell() -> None:

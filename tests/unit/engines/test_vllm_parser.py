@@ -1,10 +1,9 @@
 """The parser that checks our arguments refuses what vLLM refuses; else it would prove nothing."""
 
-import json
-
 import pytest
 
-from unit.engines.vllm_parser import CAPTURES, ArgumentRefused, VllmParser, vllm_parser
+from support.captured_parser import ArgumentRefused, capture
+from unit.engines.vllm_parser import CAPTURE, VllmParser, vllm_parser
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +12,7 @@ def parser() -> VllmParser:
 
 
 def test_every_captured_argument_is_known_by_each_of_its_names(parser: VllmParser) -> None:
-    flags = json.loads((CAPTURES / "vllm-0.33.0.flags.json").read_text(encoding="utf-8"))["flags"]
+    flags = capture(CAPTURE)["flags"]
     captured = {name for flag in flags for name in flag["flags"] if name.startswith("-")}
     assert len(flags) == 322
     assert captured == set(parser._option_string_actions)

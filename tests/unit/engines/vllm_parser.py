@@ -1,53 +1,24 @@
-"""A real argparse parser with the arguments that vLLM's own parser has, from a capture of it."""
+"""The parser of `vllm serve`, from a capture of it."""
 
 import argparse
 import json
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-CAPTURES: Final = Path(__file__).parents[2] / "captures"
+from support.captured_parser import TYPES, CapturedParser, Type, add_captured, capture
+
+CAPTURE: Final = "vllm-0.33.0.flags.json"
 _HUMAN_READABLE = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([kKmMgGtT])?$")
 _DECIMAL: Final = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY: Final = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-class ArgumentRefused(Exception):
-    """The parser would print this and exit with status 2."""
-
-
-class VllmParser(argparse.ArgumentParser):
-    """Takes names with dashes or underscores, as vLLM's does, but none cut short."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ArgumentRefused(message)
+class VllmParser(CapturedParser):
+    """Takes names with dashes or underscores, as vLLM's does."""
 
     def parse(self, args: Sequence[str]) -> argparse.Namespace:
-        return self.parse_args([_with_dashes(arg) for arg in args])
-
-
-class EnableDisable(argparse.Action):
-    """A pair of switches: one name turns on, the other off; neither takes a value."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, default: Any) -> None:
-        super().__init__(option_strings, dest, nargs=0, default=default)
-        self._off = {
-            name
-            for name in option_strings[1:]
-            if name.startswith("--no-")
-            or (name.startswith("--disable-") and option_strings[0].startswith("--enable-"))
-            or (name.startswith("--enable-") and option_strings[0].startswith("--disable-"))
-        }
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        setattr(namespace, self.dest, option_string not in self._off)
+        return super().parse([_with_dashes(arg) for arg in args])
 
 
 def human_readable_int(text: str) -> int:
@@ -79,14 +50,10 @@ def json_object(text: str) -> object:
     return value
 
 
-TYPES: Final[dict[str, Callable[[str], object]]] = {
-    "None": str,
-    "str": str,
-    "int": int,
-    "float": float,
+VLLM_TYPES: Final[Mapping[str, Type]] = {
+    **TYPES,
     "human_readable_int": human_readable_int,
     "human_readable_int_or_auto": human_readable_int_or_auto,
-    "loads": json.loads,
     "parse_dataclass": json_object,
     "union_dict_and_str": text_or_json_object,
     "parse_reasoning_parser": str,
@@ -96,49 +63,17 @@ TYPES: Final[dict[str, Callable[[str], object]]] = {
 }
 """Types by the name in the capture. The last three hide their inner type: any text passes."""
 
-STORE_ACTIONS: Final = ("_StoreAction", "LoRAParserAction", "DeprecatedLogConfigFileAction")
+VLLM_ACTIONS: Final = {
+    "LoRAParserAction": "_StoreAction",
+    "DeprecatedLogConfigFileAction": "_StoreAction",
+}
 
 
 def vllm_parser() -> VllmParser:
-    """The parser of `vllm serve` 0.33.0.
-
-    Raises:
-        ValueError: the capture has an action or type that is not translated here.
-    """
-    capture = json.loads((CAPTURES / "vllm-0.33.0.flags.json").read_text(encoding="utf-8"))
+    """The parser of `vllm serve` 0.33.0."""
     parser = VllmParser(prog="vllm serve", allow_abbrev=False, add_help=False)
-    for flag in capture["flags"]:
-        _add(parser, flag)
+    add_captured(parser, capture(CAPTURE)["flags"], VLLM_TYPES, VLLM_ACTIONS)
     return parser
-
-
-def _add(parser: VllmParser, flag: dict[str, Any]) -> None:
-    names, action = flag["flags"], flag["action"]
-    if action == "_HelpAction":
-        parser.add_argument(*names, action="help")
-    elif action == "_StoreTrueAction":
-        parser.add_argument(*names, action="store_true")
-    elif action == "EnableDisableAction":
-        parser.add_argument(*names, action=EnableDisable, default=flag["default"])
-    elif action in (*STORE_ACTIONS, "_AppendAction"):
-        parser.add_argument(
-            *names,
-            action="append" if action == "_AppendAction" else "store",
-            type=TYPES[flag["type"]],
-            nargs=flag["nargs"],
-            choices=flag["choices"],
-            default=_default(flag),
-        )
-    else:
-        msg = f"the action {action} of {names} is not translated"
-        raise ValueError(msg)
-
-
-def _default(flag: dict[str, Any]) -> Any:
-    """The default; None for one of vLLM's own classes, of which the capture holds the repr."""
-    default = flag["default"]
-    is_repr = isinstance(default, str) and flag["type"] not in ("None", "str", "_optional_type")
-    return None if is_repr else default
 
 
 def _with_dashes(arg: str) -> str:

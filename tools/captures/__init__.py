@@ -1,0 +1,1 @@
+"""Tables of engines' command lines, read from the source in their published wheels."""
