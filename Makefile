@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | sha256sum | cut -c1-16)
 SOURCES := operator tools tests
 CLUSTER := PYTHONPATH=tools $(BIN)/python tools/controlplane
+ENGINES := PYTHONPATH=tools $(BIN)/python tools/engines
 
 .DEFAULT_GOAL := help
-.PHONY: accuracy captures help venv build demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
+.PHONY: accuracy captures help venv build control-plane engines demo demo-down test soak verification test-quick check format bench bench-page golden crds lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +23,15 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-build: venv ## find or build the control plane's programs (10 minutes the first time)
+build: control-plane engines ## both of the following (15 minutes the first time)
+
+control-plane: venv ## find or build the control plane's programs (10 minutes the first time)
 	@$(CLUSTER) build > /dev/null
 
-demo: build ## apply a LlamaDeployment to a real control plane and watch it; KEEP=1 leaves it running
+engines: venv ## find or build the engines that tests run without a GPU (5 minutes the first time)
+	@$(ENGINES) build > /dev/null
+
+demo: control-plane ## apply a LlamaDeployment to a real control plane and watch it; KEEP=1 leaves it running
 	@PYTHONPATH=tools $(BIN)/python -m workstation.demo $(if $(KEEP),--keep)
 
 demo-down: venv ## take down what `make demo KEEP=1` left running
@@ -34,7 +40,7 @@ demo-down: venv ## take down what `make demo KEEP=1` left running
 test: build ## every test; ends with the list of skips
 	$(BIN)/python tests/run.py
 
-soak: build ## the long tests for their whole duration (about an hour); ONLY=outage for some
+soak: control-plane ## the long tests for their whole duration (about an hour); ONLY=outage for some
 	$(BIN)/python tests/run.py --soak $(if $(ONLY),--only "$(ONLY)")
 
 verification: venv ## write docs/verification.md from the newest reports of test, soak and benchmark
@@ -47,7 +53,7 @@ check: venv ## static checks, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark -p accuracy -p captures
+	$(BIN)/mypy -p controlplane -p workstation -p faultproxy -p verification -p benchmark -p accuracy -p captures -p engines
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
 	$(BIN)/llama-operator crd --check
@@ -57,7 +63,7 @@ format: venv ## format and mend what the linter can
 	$(BIN)/ruff check --fix $(SOURCES)
 
 BENCH_ON_SITE = $(if $(SCENARIOS),$(filter-out sizing,$(SCENARIOS)),all)
-bench: $(if $(BENCH_ON_SITE),build,venv) ## the operator against a bare client (30 minutes), and sizing; QUICK=1 for a small run, SCENARIOS="cost memory" for some
+bench: $(if $(BENCH_ON_SITE),control-plane,venv) ## the operator against a bare client (30 minutes), and sizing; QUICK=1 for a small run, SCENARIOS="cost memory" for some
 	PYTHONPATH=operator:tools $(BIN)/python -m benchmark run $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)")
 
 accuracy: venv ## write docs/accuracy.md: the memory model against measured rows
@@ -75,12 +81,13 @@ captures: venv ## rewrite the tables of engines' options from their wheels; ENGI
 crds: venv ## rewrite the generated CRD and reference pages
 	$(BIN)/llama-operator crd --write
 
+LOCK = $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11
 lock: venv ## pin the dependencies anew
 	$(BIN)/pip install --quiet uv==0.13.8
-	for name in runtime dev; do \
-	  $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal \
-	    --python-version 3.11 pyproject.toml $$([ $$name = dev ] && echo --group dev) \
-	    --output-file requirements/$$name.txt; done
+	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
+	$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt
+	for group in llama-cpp llama-cpp-build mlx; do \
+	  $(LOCK) --group $$group --output-file requirements/$$group.txt; done
 
 clean: ## remove what was made in this checkout (not the cached programs)
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

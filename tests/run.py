@@ -32,6 +32,7 @@ from workstation.install import BASE, OPERATOR_USER, SERVICE_ACCOUNT  # noqa: E4
 
 GROUPS = {
     "quick": ["-n", "auto", "tests/unit", "tests/golden", "tests/hub", "-m", "not cluster"],
+    "engines": ["tests/engines"],
     "control plane": ["tests/controlplane"],
     "cluster": ["tests/api", "tests/chart", "tests/cluster"],
     # Most of their time is waiting, so three control planes share the cores.

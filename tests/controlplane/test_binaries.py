@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from controlplane import Binaries, toolchain
-from controlplane.binaries import cache_folder
-from controlplane.errors import ToolMissingError
+from controlplane.cache import cache_folder, make_once
+from controlplane.errors import BuildError, ToolMissingError
 from controlplane.programs import PROGRAMS
 
 TOOLS = str(Path(__file__).resolve().parents[2] / "tools")
@@ -52,7 +52,29 @@ def test_the_cache_is_where_the_environment_says(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert cache_folder() == Path(expected)
+    assert cache_folder("controlplane") == Path(expected)
+
+
+def test_what_failed_half_way_is_made_anew_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "etcd-v1" / "etcd"
+
+    def fail(output: Path) -> None:
+        output.write_text("half")
+        (output.parent / "rubbish").mkdir()
+        raise BuildError("no more disk")
+
+    def succeed(output: Path) -> None:
+        output.write_text("whole")
+
+    with pytest.raises(BuildError, match="no more disk"):
+        make_once(target, fail)
+    killed = target.parent / ".unfinished-1"
+    killed.mkdir()
+    (killed / "etcd").write_text("half")
+    make_once(target, succeed)
+    make_once(target, fail)
+    assert target.read_text() == "whole"
+    assert {path.name for path in target.parent.iterdir()} == {".lock", "etcd"}
 
 
 def test_a_cached_program_is_taken_without_asking_it(tmp_path: Path, bare_path: Path) -> None:

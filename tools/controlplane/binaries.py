@@ -5,16 +5,16 @@ pinned version is taken, otherwise it is built into the cache. The cache has one
 and version, so a new Helm does not build Kubernetes again.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from controlplane import stages, toolchain
+from controlplane.cache import cache_folder, make_once
 from controlplane.programs import KWOK, MODULES, PROGRAMS, Program
 from controlplane.progress import Progress, SilentProgress
 
@@ -32,27 +32,17 @@ EVERYTHING = (*CONTROL_PLANE, "helm", PKI, STAGES)
 _BUILD_FLAGS_OF_PKI = "-s -w"
 
 
-def cache_folder() -> Path:
-    """Where built programs are kept, outside any checkout."""
-    own = os.environ.get("LLAMA_OPERATOR_CACHE")
-    if own:
-        return Path(own).absolute() / "controlplane"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    root = Path(shared) if shared else Path.home() / ".cache"
-    return root.absolute() / "llama-operator" / "controlplane"
-
-
 class Binaries:
     """The programs, each found or built when it is first asked for.
 
     Args:
         progress: hears of every build.
-        cache: folder of built programs; None means `cache_folder()`.
+        cache: folder of built programs; None means the one that all checkouts share.
     """
 
     def __init__(self, progress: Progress | None = None, cache: Path | None = None) -> None:
         self._progress: Progress = progress or SilentProgress()
-        self._cache = cache or cache_folder()
+        self._cache = cache or cache_folder("controlplane")
         self._found: dict[str, Path] = {}
 
     @property
@@ -135,24 +125,19 @@ class Binaries:
 
     def _build(self, name: str) -> Path:
         target = self._cached(name)
-        with _locked(target.parent):
-            if target.exists():  # another run has built it while this one waited
-                return target
-            for left_over in target.parent.glob(f".{name}.*"):
-                left_over.unlink()
-            unfinished = target.with_name(f".{name}.{os.getpid()}")
-            if name == STAGES:
-                source = toolchain.module_source(KWOK.folder, KWOK.module, KWOK.version)
-                unfinished.write_text(stages.read(source))
-            elif name == PKI:
-                toolchain.build(MODULES / PKI, ".", _BUILD_FLAGS_OF_PKI, unfinished)
-            else:
-                family = PROGRAMS[name].family
-                toolchain.build(
-                    family.folder, PROGRAMS[name].package, family.link_flags, unfinished
-                )
-            unfinished.replace(target)
+        make_once(target, partial(_make, name))
         return target
+
+
+def _make(name: str, output: Path) -> None:
+    if name == STAGES:
+        source = toolchain.module_source(KWOK.folder, KWOK.module, KWOK.version)
+        output.write_text(stages.read(source))
+    elif name == PKI:
+        toolchain.build(MODULES / PKI, ".", _BUILD_FLAGS_OF_PKI, output)
+    else:
+        family = PROGRAMS[name].family
+        toolchain.build(family.folder, PROGRAMS[name].package, family.link_flags, output)
 
 
 def _find_elsewhere(program: Program) -> Path | None:
@@ -183,12 +168,3 @@ def _source_hash(folder: Path) -> str:
     for file in sorted(folder.iterdir()):
         digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a cache folder, so that two runs do not build the same thing at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -8,7 +8,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from controlplane.errors import BuildError, ToolMissingError
+from controlplane import external
+from controlplane.errors import ToolMissingError
 from controlplane.programs import go_version_of
 
 _ENVIRONMENT = {
@@ -45,18 +46,7 @@ def module_source(module_folder: Path, module: str, version: str) -> Path:
 
 def _run(module_folder: Path, *arguments: str) -> str:
     go = find_go(module_folder)
-    done = subprocess.run(
-        [go, *arguments],
-        cwd=module_folder,
-        env=os.environ | _ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        last_lines = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-20:])
-        raise BuildError(f"go {' '.join(arguments)} failed:\n{last_lines}")
-    return done.stdout
+    return external.run([go, *arguments], cwd=module_folder, environment=os.environ | _ENVIRONMENT)
 
 
 @cache

@@ -1,0 +1,63 @@
+"""The parsers of the real engines take what is right and refuse what is not."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from engines import Engines
+from support.engine_arguments import llama_server, mlx_server
+from support.engine_parsers import llama_server_refusal, mlx_server_refusals
+
+LLAMA_SERVER_LINES = [
+    pytest.param("--model /m.gguf -ngl all -fa on -ctk q8_0 -ctv q8_0 --jinja", None, id="GPU"),
+    pytest.param("--offline -hf owner/repo -hff model-00001-of-00002.gguf", None, id="repository"),
+    pytest.param("--ctx-size 8k", None, id="a number with a tail, which is cut off"),
+    pytest.param("--ctx-sise 8192", "invalid argument: --ctx-sise", id="misspelt"),
+    pytest.param("--ctx-size=8192", "invalid argument: --ctx-size=8192", id="as one word"),
+    pytest.param("--metrics true", "invalid argument: true", id="a value of a switch"),
+    pytest.param("--ctx-size", "expected value for argument", id="no value at the end"),
+    pytest.param("--ctx-size --metrics", "stoi", id="no value"),
+    pytest.param("--ctx-size many", "stoi", id="no number"),
+    pytest.param("--parallel 0", "invalid value for n_parallel", id="out of range"),
+    pytest.param("--cache-type-k q9_0", "Unsupported cache type: q9_0", id="no cache type"),
+    pytest.param("--split-mode diagonal", "invalid value", id="no split mode"),
+    pytest.param("--flash-attn perhaps", "unknown value for --flash-attn", id="no choice"),
+    pytest.param("--device CUDA0", "invalid device: CUDA0", id="a GPU where there is none"),
+    pytest.param("--list-devices", "it ends by itself", id="prints and ends"),
+]
+MLX_LINES = [
+    ("--model m --kv-bits 8 --prompt-cache-bytes 4GB", None),
+    ("--model=m --port=8080", None),
+    ("--prompt-cache-by 4GB", None),
+    ("--modell m", "unrecognized arguments: --modell m"),
+    ("--port x", "argument --port: invalid int value: 'x'"),
+    ("--log-level LOUD", "argument --log-level: invalid choice: 'LOUD'"),
+    ("--port", "argument --port: expected one argument"),
+    ("--prompt-cache-bytes lots", "it breaks: InvalidOperation"),
+    ("--help", "it ends by itself"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), LLAMA_SERVER_LINES)
+def test_llama_server_says_why_it_refuses(
+    engines: Engines, line: str, expected: str | None
+) -> None:
+    refusal = llama_server_refusal(engines.llama_server, shlex.split(line))
+    assert (refusal is None) == (expected is None), refusal
+    assert (expected or "") in (refusal or "")
+
+
+def test_mlx_says_why_it_refuses(engines: Engines) -> None:
+    lines = [shlex.split(line) for line, _ in MLX_LINES]
+    refusals = mlx_server_refusals(engines.mlx_python, lines)
+    assert len(refusals) == len(MLX_LINES)
+    for refusal, (line, expected) in zip(refusals, MLX_LINES, strict=True):
+        assert (refusal is None) == (expected is None), (line, refusal)
+        assert (refusal or "").startswith(expected or ""), line
+
+
+def test_the_engines_take_what_the_tests_start_them_with(engines: Engines) -> None:
+    model = Path("/model")
+    assert llama_server_refusal(engines.llama_server, llama_server(model, 8080)) is None
+    assert mlx_server_refusals(engines.mlx_python, [mlx_server(model, 8080)]) == [None]

@@ -1,0 +1,48 @@
+"""Whether the real engines take a command line, asked of their own parsers."""
+
+import json
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_USAGE = "----- common params -----"
+_MLX_SCRIPT = Path(__file__).with_name("mlx_parser.py")
+
+
+def llama_server_refusal(program: Path, arguments: Sequence[str]) -> str | None:
+    """Why `llama-server` does not take these arguments; None when it does.
+
+    Its parser reads all of them before it prints the help that is asked for in front. It takes a
+    number that other characters follow (`8k` is 8), and checks no file but that of a template;
+    what it finds wrong when it loads the model is not found here.
+    """
+    answer = subprocess.run(
+        [program, "--help", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"HOME": "/nonexistent"},  # no settings but the arguments
+        timeout=60,
+    )
+    if answer.returncode == 0 and answer.stdout.startswith(_USAGE):
+        return None
+    return answer.stderr.strip() or f"it ends by itself: {answer.stdout.strip()[:200]}"
+
+
+def mlx_server_refusals(python: Path, lines: Iterable[Sequence[str]]) -> list[str | None]:
+    """Why `mlx_lm.server` does not take each of these lists of arguments; None where it does.
+
+    One process for all of them. The parser takes the beginning of a flag for the flag, where no
+    other one begins so.
+    """
+    answer = subprocess.run(
+        [python, _MLX_SCRIPT],
+        input=json.dumps([list(line) for line in lines]),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"HOME": "/nonexistent"},
+        timeout=120,
+    )
+    refusals: list[str | None] = json.loads(answer.stdout.splitlines()[-1])
+    return refusals
