@@ -13,6 +13,7 @@ def test_the_cases_cover_formats_hubs_and_sizes() -> None:
         "70b-gptq-two-replicas",
         "8b-awq-modelscope",
         "8b-fp8-kv-cache-eager",
+        "8b-key-tls-template",
         "8b-pytorch-token",
         "llama-70b-awq",
         "longest-name",
