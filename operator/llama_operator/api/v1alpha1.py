@@ -13,7 +13,13 @@ from llama_operator.api.enums import (
     KvCacheDType,
     ModelFormat,
 )
-from llama_operator.api.features import AuthSpec, ChatTemplateSpec, PrefixCaching, TlsSpec
+from llama_operator.api.features import (
+    AuthSpec,
+    ChatTemplateSpec,
+    PrefixCaching,
+    SpeculativeSpec,
+    TlsSpec,
+)
 from llama_operator.api.fields import (
     EngineVersionName,
     EnvironmentName,
@@ -318,6 +324,10 @@ class LlamaDeploymentSpec(ApiModel):
         default=None,
         description="Chat template, e.g. configMapKeyRef with name chat-templates. "
         "Absent: the model's own.",
+    )
+    speculative: SpeculativeSpec | None = Field(
+        default=None,
+        description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."

@@ -12,6 +12,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
+from llama_operator.planning.features import drafted_tokens
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -339,6 +340,7 @@ def _setting(
         kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
+        speculative_tokens=drafted_tokens(spec),
     ).setting()
 
 
