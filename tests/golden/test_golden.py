@@ -61,6 +61,7 @@ LAYERS_AND_KV_HEADS_PER_GPU = {
     "70b-gptq-two-replicas": (80, 8, 2),
     "8b-awq-modelscope": (32, 8, 2),
     "8b-fp8-kv-cache-eager": (32, 8, 1),
+    "8b-key-tls-template": (32, 8, 2),
     "8b-pytorch-token": (32, 8, 2),
     "llama-70b-awq": (80, 8, 2),
     "longest-name": (32, 8, 2),
