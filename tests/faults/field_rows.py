@@ -193,12 +193,12 @@ ROWS = (
     Row("spec.chatTemplate.configMapKeyRef.key", "_", ".x-_9", at(chatTemplate=TEMPLATE)),
     Row("spec.speculative", {"ngram": {}}, {"ngram": {"numTokens": 2}}),
     Row(
-        "spec.speculative.ngram", {"lookupMax": 2}, {"numTokens": 2}, unset="spec.speculative",
+        "spec.speculative.ngram", {"lookupTokens": 2}, {"numTokens": 2}, unset="spec.speculative",
     ),
     Row("spec.speculative.ngram.numTokens", 1, 16, unset="spec.speculative"),
     Row(
-        "spec.speculative.ngram.lookupMax", 1, 16, at(speculative={"ngram": {}}),
-        unset="spec.speculative.ngram.lookupMax",
+        "spec.speculative.ngram.lookupTokens", 1, 16, at(speculative={"ngram": {}}),
+        unset="spec.speculative.ngram.lookupTokens",
     ),
     Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),

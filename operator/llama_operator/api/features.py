@@ -66,9 +66,9 @@ class NgramSpec(ApiModel):
     num_tokens: Annotated[int, Field(ge=1, le=16)] = Field(
         default=4, description="Tokens that are drafted at once, e.g. 4."
     )
-    lookup_max: Annotated[int, Field(ge=1, le=16)] | None = Field(
+    lookup_tokens: Annotated[int, Field(ge=1, le=16)] | None = Field(
         default=None,
-        description="Tokens that must agree for a draft, at most, e.g. 4. Unset: the engine's own.",
+        description="Tokens in a row that must agree for a draft, e.g. 4. Unset: the engine's own.",
     )
 
 

@@ -30,7 +30,7 @@ FIELDS: Final = (
     "spec.servedModelNames",
     "spec.servedModelNames[1]",
     "spec.speculative",
-    "spec.speculative.ngram.lookupMax",
+    "spec.speculative.ngram.lookupTokens",
     "spec.tls",
 )
 """Fields of the spec that some engine cannot follow; `=` names a value, `>` a bound, `[1]` a

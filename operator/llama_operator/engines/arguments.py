@@ -88,7 +88,8 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.servedModelNames": bool(spec.served_model_names),
         "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
         "spec.speculative": ngram is not None,
-        "spec.speculative.ngram.lookupMax": ngram is not None and ngram.lookup_max is not None,
+        "spec.speculative.ngram.lookupTokens": ngram is not None
+        and ngram.lookup_tokens is not None,
         "spec.tls": spec.tls is not None,
     }
     return tuple(field for field, is_asked in asked.items() if is_asked)

@@ -79,7 +79,7 @@ def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
 
 def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:
     """Each engine's own way to say it; none has the settings of another."""
-    lookup = {} if ngram.lookup_max is None else {"prompt_lookup_max": ngram.lookup_max}
+    lookup = {} if ngram.lookup_tokens is None else {"prompt_lookup_max": ngram.lookup_tokens}
     config = {"method": "ngram", "num_speculative_tokens": ngram.num_tokens, **lookup}
     yield "ngram_config", json.dumps(config, separators=(",", ":"))
     yield "ngram_algorithm", "NGRAM"
@@ -89,8 +89,8 @@ def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:
     yield "ngram_breadth", "1"
     yield "ngram_type", "ngram-simple"
     yield "ngram_tokens", str(ngram.num_tokens)
-    if ngram.lookup_max is not None:
-        yield "ngram_lookup", str(ngram.lookup_max)
+    if ngram.lookup_tokens is not None:
+        yield "ngram_lookup", str(ngram.lookup_tokens)
 
 
 def _files(deployment: LlamaDeployment) -> Iterator[Files]:

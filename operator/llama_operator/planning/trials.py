@@ -288,7 +288,10 @@ def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Lo
     rules, size = _rules(choice), candidate.tensor_parallel_size
     defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
-    seqs = memory.max_num_seqs or max(defaults.max_num_seqs, spec.context.concurrency)
+    # Engines profile a step with one draft of a sequence at most, so that the logits of more would
+    # come on top of their budget: fewer sequences draft as many tokens as all had without drafts.
+    own = defaults.max_num_seqs // (1 + drafted_tokens(spec))
+    seqs = memory.max_num_seqs or max(own, spec.context.concurrency)
     if memory.max_num_seqs is None and tokens is not None:
         seqs = min(seqs, tokens)
     return Load(

@@ -69,8 +69,12 @@ class Setting:
 
     @property
     def verified_tokens(self) -> int:
-        """Tokens of a step whose logits are taken: one of each sequence, and its drafts."""
-        return self.max_num_seqs * (1 + self.speculative_tokens)
+        """Tokens of a step whose logits are taken: one of each sequence, and its drafts.
+
+        A step has `max_num_batched_tokens` at most.
+        """
+        drafted = self.max_num_seqs * (1 + self.speculative_tokens)
+        return min(drafted, max(self.max_num_seqs, self.max_num_batched_tokens))
 
     @property
     def dtype_bytes(self) -> int:

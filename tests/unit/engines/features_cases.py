@@ -81,7 +81,7 @@ FOLLOWED = (
         ('--speculative-config={"method":"ngram","num_speculative_tokens":3}',), what="drafts",
     ),
     Followed(
-        "vLLM", "0.33.0", ngram(lookupMax=2),
+        "vLLM", "0.33.0", ngram(lookupTokens=2),
         (
             '--speculative-config={"method":"ngram","num_speculative_tokens":4,'
             '"prompt_lookup_max":2}',
@@ -101,7 +101,7 @@ FOLLOWED = (
         ("--spec-type", "ngram-simple", "--spec-ngram-simple-size-m", "3"), what="drafts",
     ),
     Followed(
-        "LlamaCpp", "11434", ngram(lookupMax=2),
+        "LlamaCpp", "11434", ngram(lookupTokens=2),
         (
             "--spec-type", "ngram-simple", "--spec-ngram-simple-size-m", "4",
             "--spec-ngram-simple-size-n", "2",
@@ -113,11 +113,11 @@ REFUSED = (
     ("Transformers", "5.23.0", ngram(), "spec.speculative", "it has no argument for it"),
     ("MLX", "0.32.2", ngram(), "spec.speculative", "it drafts with another model alone"),
     (
-        "SGLang", "0.5.23", ngram(lookupMax=2), "spec.speculative.ngram.lookupMax",
+        "SGLang", "0.5.23", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
         "it looks drafts up in a tree of its own",
     ),
     (
-        "TGI", "2.2.0", ngram(lookupMax=2), "spec.speculative.ngram.lookupMax",
+        "TGI", "2.2.0", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
         "it looks drafts up by a length of its own",
     ),
     ("TGI", "2.2.0", KEY, "spec.auth", "version 2 asks for no key"),

@@ -79,7 +79,7 @@ HIDDEN = 2_048 * 4_096 * 2
     ("fields", "rows"),
     [
         pytest.param({"ngram": {"numTokens": 4}}, 5, id="four drafts and the next token"),
-        pytest.param({"ngram": {"numTokens": 16}}, 17, id="sixteen drafts"),
+        pytest.param({"ngram": {"numTokens": 16}}, 8, id="a step of 2,048 tokens ends it"),
     ],
 )
 def test_logits_of_drafted_tokens_are_counted(fields: dict[str, Any], rows: int) -> None:
@@ -102,6 +102,24 @@ def test_logits_of_drafted_tokens_are_counted(fields: dict[str, Any], rows: int)
 
 BLOCK = 16 * 131_072
 """Bytes of the 16 tokens that the KV cache is counted in: 131,072 each."""
+
+
+@pytest.mark.parametrize(
+    ("drafts", "seqs"),
+    [
+        pytest.param(None, 256, id="the engine's own without drafts"),
+        pytest.param(1, 128, id="half with one"),
+        pytest.param(4, 51, id="a fifth with four, rounded down"),
+    ],
+)
+def test_fewer_sequences_run_with_drafts(drafts: int | None, seqs: int) -> None:
+    fields: dict[str, Any] = {} if drafts is None else ngram(drafts)
+    found = planned(spec(size="8b", format="awq", **fields), node("a", A100, 1)).plan
+    assert found.max_num_seqs == seqs
+
+
+def ngram(tokens: int) -> dict[str, Any]:
+    return {"speculative": {"ngram": {"numTokens": tokens}}}
 
 
 def test_drafts_of_llama_cpp_take_host_memory() -> None:
