@@ -6,6 +6,7 @@ apply; all fields take a step together.
 """
 
 import json
+import re
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -98,7 +99,9 @@ def told_children(seen: Seen, name: str) -> list[Any]:
     plan = {k: v for k, v in record["plan"].items() if k not in ("reasons", "summary")}
     texts = json.dumps([*told, {**record, "plan": plan}], sort_keys=True)
     uid = seen.llamas[name]["metadata"]["uid"]
-    found = json.loads(texts.replace(uid, "UID").replace(name, "NAME"))
+    # A whole name: speculative-c begins an argument of vLLM's, too.
+    named = re.sub(rf"(?<![\w-]){re.escape(name)}(?![a-z0-9])", "NAME", texts)
+    found = json.loads(named.replace(uid, "UID"))
     return [_without_revision(part) for part in found]
 
 
