@@ -191,6 +191,8 @@ def _asked_engines(
     """The engine that the spec names, or all that Auto may take; and why there is none."""
     if spec.engine.type is EngineType.AUTO:
         found = engines_that_load(row, catalog)
+        if spec.engine.image is not None:
+            found = found[:1]  # an image is of one engine
         return found, "" if found else "no engine loads it"
     version = catalog.engine(spec.engine.type, spec.engine.version)
     refusal = _refusal(row, version)
