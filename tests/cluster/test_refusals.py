@@ -70,16 +70,16 @@ CASES = (
         ("classif",),
     ),
     Case(
-        "a format without an engine names those that work",
-        {"size": "8b", "format": "ggufv2"},
+        "an engine that does not load the format names those that do",
+        {"size": "8b", "format": "ggufv2", "engine": {"type": "vLLM"}},
         Reason.UNSUPPORTED_FORMAT,
-        ("ggufv2", "awq"),
+        ("ggufv2", "LlamaCpp", "awq"),
     ),
     Case(
-        "an engine of a format that is not built",
-        {"size": "8b", "format": "mlx", "quantization": "4-bit"},
-        Reason.UNSUPPORTED_FORMAT,
-        ("mlx", "awq"),
+        "a field that the engine cannot follow",
+        {"size": "8b", "format": "mlx", "memory": {"utilizationPercent": 80}},
+        Reason.INVALID_SPEC,
+        ("spec.memory.utilizationPercent", "MLX"),
     ),
     Case("no GPU nodes", AWQ_8B, Reason.NO_GPUS, ("nvidia.com/gpu",), ()),
     Case(
@@ -172,8 +172,6 @@ CASES = (
     ),
 )
 ELSEWHERE = {
-    # test_limits
-    Reason.INVALID_SPEC,
     # test_situations, test_children
     Reason.NAME_CONFLICT,
     Reason.REJECTED_BY_API_SERVER,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from llama_operator.api.enums import KvCacheDType
+from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
@@ -15,7 +15,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.choices import Choice, choices, loadable
+from llama_operator.planning.choices import Choice, choices, engines_that_load, loadable
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
@@ -68,20 +68,22 @@ class Ground:
 def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """At most five changes of the spec that fit this cluster, cheapest first.
 
-    Order: shorter context, fewer requests at once, larger share of the memory, fp8 KV cache,
-    smaller batch, no CUDA graphs, more GPUs, lighter quantization, other GPUs of the cluster;
-    memory model, section 8. Of each other format the best quantization that fits.
+    Order: another engine, where the named one does not load the format; shorter context, fewer
+    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, more
+    GPUs, lighter quantization, other GPUs of the cluster; memory model, section 8. Of other engines
+    the first that fits, of each other format the best quantization.
     """
     found: dict[str, Alternative] = {}
-    formats: set[str] = set()
+    told: set[str] = set()
     for title, patch in _proposals(ground):
         text = _text(patch)
-        if text in found or patch.get("format") in formats:
+        kind = patch.get("format") or ("engine" if "engine" in patch else "")
+        if text in found or kind in told:
             continue
         outcome = ground.outcome(patch)
         if isinstance(outcome, Fit):
-            if "format" in patch:
-                formats.add(patch["format"])
+            if kind:
+                told.add(kind)
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
         if len(found) == ALTERNATIVES_LIMIT:
             break
@@ -126,6 +128,7 @@ def _numbers(fit: Fit) -> str:
 
 def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """Titles and patches of spec, cheapest change first; not all of them fit."""
+    yield from _other_engines(ground)
     yield from _own_context(ground)
     yield from _shorter(ground.spec, ground.trials, {})
     yield from _fewer_requests(ground)
@@ -145,6 +148,25 @@ def _shorter(
     asked = spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
+
+
+def _other_engines(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The engine that Auto takes for the format, where the one that is named does not load it."""
+    spec = ground.spec
+    if ground.trials or spec.engine.type is EngineType.AUTO or spec.format is ModelFormat.AUTO:
+        return
+    try:
+        row = ground.catalog.resolve(
+            spec.model, spec.size or "", spec.format, spec.quantization, spec.hub
+        )
+    except SpecError:
+        return
+    for version in engines_that_load(row, ground.catalog):
+        if version.engine != spec.engine.type:
+            patch: Patch = {"type": version.engine}
+            if spec.engine.version is not None:
+                patch["version"] = None
+            yield f"engine {version.engine}", {"engine": patch}
 
 
 def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:

@@ -68,7 +68,7 @@ def gpu_refusal(
 ) -> tuple[Reason, str] | None:
     """Why the GPUs are out of question before any byte is counted; None when they are not."""
     pool, size = candidate.pool, candidate.tensor_parallel_size
-    refusal = _engine_refusal(choice, choice.version, pool)
+    refusal = _engine_refusal(choice, choice.version, pool, own_image=spec.engine.image is not None)
     if refusal is not None:
         return Reason.UNSUPPORTED_GPU, refusal
     capability = pool.gpu.compute_capability or (0, 0)
@@ -100,14 +100,19 @@ def engine_image(version: EngineVersion, pool: GpuPool) -> str | None:
     return None
 
 
-def _engine_refusal(choice: Choice, version: EngineVersion, pool: GpuPool) -> str | None:
-    """Why an engine version does not run these weights on GPUs of a pool; None when it does."""
+def _engine_refusal(
+    choice: Choice, version: EngineVersion, pool: GpuPool, *, own_image: bool = False
+) -> str | None:
+    """Why an engine version does not run these weights on GPUs of a pool; None when it does.
+
+    What driver an image of the user's own needs is not known.
+    """
     engine, gpu = f"{version.engine} {version.version}", pool.gpu
     images = engine_images(version.engine, version.version)
     if gpu.vendor not in {row.vendor for row in images}:
         vendors = " and ".join(dict.fromkeys(row.vendor for row in images))
         return f"{engine} is built here for GPUs of {vendors} only"
-    if engine_image(version, pool) is None:
+    if not own_image and engine_image(version, pool) is None:
         needed = min(row.min_driver for row in images if row.vendor == gpu.vendor)
         return f"{engine} needs driver {needed}, a node has {pool.driver}"
     if gpu.vendor == NVIDIA_VENDOR and gpu.compute_capability is None:

@@ -209,6 +209,8 @@ def _asked_engines(
     """The engine that the spec names, or all that Auto may take; and why there is none."""
     if spec.engine.type is EngineType.AUTO:
         found = engines_that_load(row, catalog)
+        if spec.engine.image is not None:
+            found = found[:1]  # an image is of one engine
         return found, "" if found else "no engine loads it"
     version = catalog.engine(spec.engine.type, spec.engine.version)
     refusal = _refusal(row, version)
@@ -251,10 +253,11 @@ def _instead(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> I
     others = engines_that_load(row, catalog)
     if others:
         yield f"; engines that load it: {listed(version.engine for version in others)}"
-    published = dict.fromkeys(
-        f"format {choice.publication.format} ({choice.publication.quantization})"
-        for choice in loadable(spec, catalog)
-    )
+    published: dict[str, dict[str, None]] = {}
+    for choice in loadable(spec, catalog):
+        found = choice.publication
+        published.setdefault(found.format, {})[found.quantization] = None
     if published:
         engine = "" if spec.engine.type is EngineType.AUTO else f" by {spec.engine.type}"
-        yield f"; published and loaded{engine}: {', '.join(published)}"
+        formats = (f"{name} ({', '.join(kinds)})" for name, kinds in published.items())
+        yield f"; published and loaded{engine}: {'; '.join(formats)}"

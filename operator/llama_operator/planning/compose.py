@@ -81,7 +81,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
             disk_bytes=host.disk_bytes,
         ),
         startup_seconds=startup_seconds(
-            choice.download_bytes, cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED
+            choice.version.engine,
+            choice.download_bytes,
+            cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
         reasons=list(_reasons(spec, fit, setting, memory)),
