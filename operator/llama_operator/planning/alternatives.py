@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from llama_operator.api.enums import KvCacheDType
+from llama_operator.api.enums import Hub, KvCacheDType
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
@@ -15,7 +15,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.choices import Choice, choices, loadable
+from llama_operator.planning.choices import Choice, choices, lacks_token, loadable
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
@@ -79,7 +79,7 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
         if text in found or patch.get("format") in formats:
             continue
         outcome = ground.outcome(patch)
-        if isinstance(outcome, Fit):
+        if isinstance(outcome, Fit) and not _is_closed(ground.spec, outcome):
             if "format" in patch:
                 formats.add(patch["format"])
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
@@ -100,6 +100,11 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
+
+
+def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
+    """Whether what fits is gated and no token opens it; no patch adds one."""
+    return lacks_token(spec, fit.trial.choice.publication)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -127,6 +132,7 @@ def _numbers(fit: Fit) -> str:
 def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """Titles and patches of spec, cheapest change first; not all of them fit."""
     yield from _own_context(ground)
+    yield from _other_hub(ground)
     yield from _shorter(ground.spec, ground.trials, {})
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
@@ -154,6 +160,14 @@ def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
     if own and (spec.context.max_model_len or 0) > own:
         patch = {"context": {"maxModelLen": own}}
         yield from _with_context(ground, f"maxModelLen {own:,}", patch)
+
+
+def _other_hub(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The other hub, where the model may be published so without a gate."""
+    if not ground.trials:
+        for hub in Hub:
+            if hub is not ground.spec.hub:
+                yield f"hub {hub}", {"hub": hub.value}
 
 
 def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:

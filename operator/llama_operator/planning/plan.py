@@ -6,7 +6,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
-from llama_operator.planning.choices import Choice, choices
+from llama_operator.planning.choices import Choice, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
 from llama_operator.planning.decide import Fit, decide
 from llama_operator.planning.inventory import Inventory
@@ -65,6 +65,10 @@ def plan_on(
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
+        row = outcome.trial.choice.publication
+        if lacks_token(spec, row):
+            refusal = refuse_spec(token_required(row, catalog))
+            return _with_alternatives(spec, catalog, surveyed, refusal)
         return Planned(compose(spec, outcome), outcome.fits_now, waiting_message(outcome))
     refusal = refuse_misfit(outcome.trials)
     return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
