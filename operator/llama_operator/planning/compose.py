@@ -9,6 +9,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
+from llama_operator.planning.image_registry import mirrored_image
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.cache import element_size, token_bytes
@@ -30,8 +31,13 @@ CHAT: Final = "chat"
 """Ability of models that were tuned to answer messages."""
 
 
-def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
+def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Plan:
     """The plan of what won.
+
+    Args:
+        spec: what to serve.
+        fit: what won.
+        image_registry: replaces the host of the engine's own image; empty for none.
 
     Raises:
         ValueError: the trial was not sized, so it cannot have won.
@@ -54,7 +60,8 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         gated=row.gated,
         engine=choice.engine.name,
         engine_version=choice.version.version,
-        image=spec.engine.image or engine_image(choice.version, pool) or "",
+        image=spec.engine.image
+        or mirrored_image(engine_image(choice.version, pool) or "", image_registry),
         gpus=candidate.gpus,
         gpu=GpuChoice(
             product=pool.product,
