@@ -7,6 +7,7 @@ from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.engine_memory import engine_memory
 from llama_operator.catalog.refusals import listed
 from llama_operator.catalog.rows import (
     EngineHost,
@@ -182,7 +183,7 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
         versions, why = _asked_engines(spec, row, catalog)
         able = tuple(version for version in versions if _follows(spec, version))
         if versions and not able:
-            check_engine(spec, versions[0])
+            _check(spec, versions[0])
     except SpecError as error:
         return _Served(refusal=error)
     return _Served(
@@ -205,10 +206,27 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
 
 def _follows(spec: LlamaDeploymentSpec, version: EngineVersion) -> bool:
     try:
-        check_engine(spec, version)
+        _check(spec, version)
     except SpecError:
         return False
     return True
+
+
+def _check(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+    """Check that an engine version can follow a spec, and its steps hold a prompt where they must.
+
+    Raises:
+        SpecError: it cannot; names the field.
+    """
+    check_engine(spec, version)
+    context, tokens = spec.context.max_model_len, spec.memory.max_num_batched_tokens
+    whole = engine_memory(version.engine, version.numbers).whole_prefill_tokens
+    if context is not None and tokens is not None and tokens < context <= whole:
+        raise SpecError(
+            "spec.memory.maxNumBatchedTokens",
+            f"{version.engine} {version.version} takes a whole prompt in one step; "
+            f"write at least {context}, or leave it out",
+        )
 
 
 def _check_version(spec: LlamaDeploymentSpec, catalog: Catalog) -> None:
@@ -241,9 +259,10 @@ def _asked_engines(
 
 def _refusal(row: Publication, version: EngineVersion) -> str | None:
     """Why an engine loads a publication on no GPU at all; None when it does."""
-    if row.engines and version.engine not in row.engines:
+    refusal = load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
+    if refusal is None and row.engines and version.engine not in row.engines:
         return f"{version.engine} is none of the engines of this row: {', '.join(row.engines)}"
-    return load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
+    return refusal
 
 
 def _shape(model: Model) -> ModelShape:
