@@ -130,6 +130,13 @@ CASES = (
         (gpu_node("a100-0", A100, 1, ephemeral_storage="20Gi"),),
     ),
     Case(
+        "a gated repository without a token",
+        {"size": "8b", "format": "pytorch"},
+        Reason.TOKEN_REQUIRED,
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "hub: ModelScope"),
+        (gpu_node("a100-0", A100, 1),),
+    ),
+    Case(
         # 14.99 GiB of weights; 92 % of 14.58 GiB are 13.41
         "weights that exceed the card",
         {"size": "8b", "format": "pytorch"},

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     NOT_PUBLISHED = "NotPublished"
     MODEL_NOT_SERVABLE = "ModelNotServable"
+    TOKEN_REQUIRED = "TokenRequired"  # noqa: S105 - a reason, no secret
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     NAME_CONFLICT = "NameConflict"
     FIELD_CONFLICT = "FieldConflict"
@@ -97,6 +98,13 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.MODEL_NOT_SERVABLE: ReasonFacts(
         "The model does not generate text, so no engine here serves it.",
         "Use a classifier server for it.",
+        stalled=True,
+    ),
+    Reason.TOKEN_REQUIRED: ReasonFacts(
+        "The repository is gated, and spec.tokenSecretRef names no token.",
+        "Accept the licence at the repository that the message names, make a Secret with a token "
+        "of that account and name it in spec.tokenSecretRef; or take the ungated copy that the "
+        "message names.",
         stalled=True,
     ),
     Reason.UNSUPPORTED_FORMAT: ReasonFacts(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
+from llama_operator.api.enums import EngineType, Hub, KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
@@ -15,7 +15,13 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.choices import Choice, choices, engines_that_load, loadable
+from llama_operator.planning.choices import (
+    Choice,
+    choices,
+    engines_that_load,
+    lacks_token,
+    loadable,
+)
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
@@ -81,7 +87,7 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
         if text in found or kind in told:
             continue
         outcome = ground.outcome(patch)
-        if isinstance(outcome, Fit):
+        if isinstance(outcome, Fit) and not _is_closed(ground.spec, outcome):
             if kind:
                 told.add(kind)
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
@@ -102,6 +108,11 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
+
+
+def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
+    """Whether what fits is gated and no token opens it; no patch adds one."""
+    return lacks_token(spec, fit.trial.choice.publication)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -130,6 +141,7 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """Titles and patches of spec, cheapest change first; not all of them fit."""
     yield from _other_engines(ground)
     yield from _own_context(ground)
+    yield from _other_hub(ground)
     yield from _shorter(ground.spec, ground.trials, {})
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
@@ -176,6 +188,14 @@ def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
     if own and (spec.context.max_model_len or 0) > own:
         patch = {"context": {"maxModelLen": own}}
         yield from _with_context(ground, f"maxModelLen {own:,}", patch)
+
+
+def _other_hub(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The other hub, where the model may be published so without a gate."""
+    if not ground.trials:
+        for hub in Hub:
+            if hub is not ground.spec.hub:
+                yield f"hub {hub}", {"hub": hub.value}
 
 
 def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:

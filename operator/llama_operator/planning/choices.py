@@ -1,7 +1,7 @@
 """What may be served: publications that the spec allows and engines that load them, best first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
@@ -32,6 +32,7 @@ class Choice:
 
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
+    `left_out` are better publications that Auto passed over: they are gated, without a token.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Choice:
     version: EngineVersion
     host: EngineHost
     preferred: tuple[EngineVersion, ...] = ()
+    left_out: tuple[Publication, ...] = ()
 
     @property
     def download_bytes(self) -> int:
@@ -67,6 +69,7 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     """Publications that the spec allows with their engines, in order of preference.
 
     There is one publication unless the format is Auto, and one engine for each unless that is Auto.
+    Without a token Auto takes gated publications only where an engine serves no other.
 
     Raises:
         SpecError: nothing is published so, or no engine serves it; the reason says which.
@@ -84,13 +87,14 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     found = tuple(choice for served in tried for choice in served.choices)
     if not found:
         raise tried[0].refusal or _not_loaded(spec, rows[0], tried[0].why, catalog)
-    return found
+    return _without_gated(spec, found) or found
 
 
 def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     """Every publication of the model on the spec's hub that an engine serves, best quality first.
 
-    Each with its first engine. Empty when the catalog does not have the model, or none serves it.
+    Each with its first engine; no gated ones without a token. Empty when the catalog does not have
+    the model, or none serves it.
     """
     try:
         catalog.model(spec.model, spec.size or "")
@@ -102,6 +106,7 @@ def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
         for row in rows
         if row.hub == spec.hub
         and row.publisher_rank == 1
+        and not lacks_token(spec, row)
         and (served := _served(spec, row, catalog)).choices
     ]
     return tuple(
@@ -116,6 +121,29 @@ def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     )
 
 
+def lacks_token(spec: LlamaDeploymentSpec, row: Publication) -> bool:
+    """Whether a publication is gated and the spec names no token that opens it."""
+    return row.gated and spec.token_secret_ref is None
+
+
+def token_required(row: Publication, catalog: Catalog) -> SpecError:
+    """The refusal of a gated publication without a token; names an ungated copy if there is one."""
+    copies = "".join(
+        f"; or write hub: {copy.hub}, whose copy {copy.repository} is not gated"
+        for copy in catalog.publications(row.model, row.size)
+        if (copy.format, copy.quantization) == (row.format, row.quantization)
+        and copy.publisher_rank == 1
+        and not copy.gated
+    )
+    return SpecError(
+        "spec.tokenSecretRef",
+        f"{row.repository} on {row.hub} is gated: accept its licence there, make a Secret with a "
+        "token of that account in this namespace, and write for example tokenSecretRef: "
+        f"{{name: hf-token}}{copies}",
+        reason=Reason.TOKEN_REQUIRED,
+    )
+
+
 def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion, ...]:
     """Engines in their default versions that load a publication, in the order of Auto."""
     versions = (version for version in catalog.tables.engines if version.default)
@@ -124,6 +152,18 @@ def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion
         (rank, version) for rank, version in ranked if rank and _refusal(row, version) is None
     ]
     return tuple(version for _, version in sorted(loading, key=lambda pair: pair[0]))
+
+
+def _without_gated(spec: LlamaDeploymentSpec, found: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """The choices that need no token which the spec lacks, each with the better ones left out."""
+    kept: list[Choice] = []
+    left_out: dict[Publication, None] = {}
+    for choice in found:
+        if lacks_token(spec, choice.publication):
+            left_out[choice.publication] = None
+        else:
+            kept.append(replace(choice, left_out=tuple(left_out)) if left_out else choice)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)
