@@ -1,7 +1,7 @@
 """What would fit instead of what was refused. Every one is planned before it is proposed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Ground:
 
     `trials` failed for the spec itself; empty when it was refused before anything was sized.
     `outcomes` are those of patches by their text: some are proposed as they are and then with a
-    shorter context.
+    shorter context. `told` are formats, and `engine`, of which one proposal is enough and found.
     """
 
     spec: LlamaDeploymentSpec
@@ -51,6 +51,7 @@ class Ground:
     survey: Survey
     trials: tuple[Trial, ...]
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def outcome(self, patch: Patch) -> Fit | Misfit | None:
         """What comes of a patch; None when the patched spec is no valid one."""
@@ -80,16 +81,15 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     the first that fits, of each other format the best quantization.
     """
     found: dict[str, Alternative] = {}
-    told: set[str] = set()
     for title, patch in _proposals(ground):
         text = _text(patch)
         kind = patch.get("format") or ("engine" if "engine" in patch else "")
-        if text in found or kind in told:
+        if text in found or kind in ground.told:
             continue
         outcome = ground.outcome(patch)
         if isinstance(outcome, Fit) and not _is_closed(ground.spec, outcome):
             if kind:
-                told.add(kind)
+                ground.told.add(kind)
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
         if len(found) == ALTERNATIVES_LIMIT:
             break
@@ -156,7 +156,8 @@ def _shorter(
 ) -> Iterator[tuple[str, Patch]]:
     """The longest context that any placement holds, beside another patch."""
     concurrency = spec.context.concurrency
-    longest = max((trial.longest_context(concurrency) for trial in trials), default=0)
+    roomiest = _roomiest(trials)
+    longest = max((trial.longest_context(concurrency) for trial in roomiest), default=0)
     asked = spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
@@ -179,6 +180,30 @@ def _other_engines(ground: Ground) -> Iterator[tuple[str, Patch]]:
             if spec.engine.version is not None:
                 patch["version"] = None
             yield f"engine {version.engine}", {"engine": patch}
+
+
+def _roomiest(trials: Iterable[Trial]) -> Iterable[Trial]:
+    """Of trials that differ in the GPU's memory alone the one with the most, for its context."""
+    found: dict[tuple[object, ...], Trial] = {}
+    for trial in trials:
+        setting = trial.setting
+        if setting is None:
+            continue
+        key = (
+            id(trial.choice),
+            trial.candidate.tensor_parallel_size,
+            trial.verdict,
+            setting.max_model_len,
+            setting.max_num_batched_tokens,
+            setting.max_num_seqs,
+            setting.concurrency,
+            setting.dtype,
+            setting.nvlink,
+        )
+        known = found.get(key)
+        if known is None or (known.available_bytes or 0) < (trial.available_bytes or 0):
+            found[key] = trial
+    return found.values()
 
 
 def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -272,7 +297,8 @@ def _lighter(ground: Ground) -> Iterator[tuple[str, Patch]]:
     patches = [_format_patch(ground.spec, choice.publication) for choice in lighter]
     yield from patches
     for title, patch in patches:
-        yield from _shorter_beside(ground, title, patch)
+        if patch["format"] not in ground.told:
+            yield from _shorter_beside(ground, title, patch)
 
 
 def _format_patch(spec: LlamaDeploymentSpec, row: Publication) -> tuple[str, Patch]:
