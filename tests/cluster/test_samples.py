@@ -21,6 +21,7 @@ PLACED = {
     "llama-405b-awq-8xa100-80gb": (A100_80, 8, None),
     "llama-405b-fp8-8xh100": (H100, 8, 16384),
     "llama-70b-awq": (H100, 1, None),
+    "llama-70b-awq-tgi-4xa100": (A100_80, 4, 4096),
     "llama-70b-gguf": (H100, 1, None),
     "llama-70b-gptq-2xa100": (A100_80, 2, None),
     "llama-70b-pytorch-4xa100": (A100_80, 4, None),

@@ -34,8 +34,8 @@ TESTS: Final[Mapping[str, tuple[str, str]]] = {
     EngineType.TGI: ("golden, options", "options of the launchers of 2.2.0 and 3.3.7, captured"),
     EngineType.LLAMA_CPP: (
         "golden, flags, process",
-        "options of `llama-server --help`, captured; the real server, built by `make build`, "
-        "serves a tiny model on a CPU",
+        "options of `llama-server --help`, captured; the real server, built by `make build`, takes "
+        "the arguments of every row, and serves a tiny model on a CPU",
     ),
     EngineType.TRANSFORMERS: (
         "golden, flags",
@@ -43,7 +43,8 @@ TESTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     EngineType.MLX: (
         "golden, flags, process",
-        "flags of mlx-lm 0.32.2, captured; the real server serves a tiny model on a CPU",
+        "flags of mlx-lm 0.32.2, captured; the real server takes the arguments of every row, and "
+        "serves a tiny model on a CPU",
     ),
 }
 """How the rows of an engine are tested: in short, and what was captured or runs."""
