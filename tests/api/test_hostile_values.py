@@ -42,9 +42,13 @@ FULL: dict[str, Any] = {
             "maxNumSeqs": 16,
             "maxNumBatchedTokens": 65536,
             "cudaGraphs": "Enabled",
+            "prefixCaching": "Enabled",
         },
         "hardware": [{"gpu": "NVIDIA-L40S", "count": 1}],
         "servedModelNames": ["llama"],
+        "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},
+        "tls": {"secretName": "llama-tls"},
+        "chatTemplate": {"configMapKeyRef": {"name": "templates", "key": "a.jinja"}},
         "replicas": 1,
         "suspend": False,
     },
@@ -105,6 +109,15 @@ INERT: dict[str, tuple[str, frozenset[str]]] = {
     ),
     "spec.tokenSecretRef.key": (
         "Kubernetes allows such keys; it only stands in a secretKeyRef",
+        frozenset({"an argument of the engine"}),
+    ),
+    "spec.auth.apiKeySecretRef.key": (
+        "Kubernetes allows such keys; it only stands in a secretKeyRef",
+        frozenset({"an argument of the engine"}),
+    ),
+    "spec.chatTemplate.configMapKeyRef.key": (
+        "Kubernetes allows such keys; it only stands among the items of a volume, whose file has "
+        "a name of ours",
         frozenset({"an argument of the engine"}),
     ),
 }

@@ -67,7 +67,7 @@ def test_a_stored_object_is_what_was_written_and_the_defaults(
         "hub": "HuggingFace",
         "engine": {"type": "Auto"},
         "context": {"concurrency": 2},
-        "memory": {"kvCacheDType": "Auto", "cudaGraphs": "Enabled"},
+        "memory": {"kvCacheDType": "Auto", "cudaGraphs": "Enabled", "prefixCaching": "Auto"},
         "replicas": 1,
         "suspend": False,
     }

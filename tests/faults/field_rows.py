@@ -86,6 +86,8 @@ def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
 
 
 TOKEN = {"name": "hf-token", "key": "token"}
+API_KEY = {"apiKeySecretRef": {"name": "llama-key"}}
+TEMPLATE = {"configMapKeyRef": {"name": "templates"}}
 ROWS = (
     Row(
         "spec.model", "llama-guard-3", "llama-3.1", at(fmt="pytorch"),
@@ -148,6 +150,7 @@ ROWS = (
         at(hardware=[{"gpu": A100, "count": 1}]), refused=(1_048_576, "ActivationTooLarge"),
     ),
     Row("spec.memory.cudaGraphs", "Disabled", "Enabled"),
+    Row("spec.memory.prefixCaching", "Disabled", "Enabled"),
     Row(
         "spec.hardware", [{"gpu": A100, "count": 2}],
         [{"gpu": H100, "count": 1}, {"gpu": A100, "count": 1}],
@@ -169,6 +172,25 @@ ROWS = (
     ),
     Row("spec.servedModelNames", ["a", "b"], ["b"]),
     Row("spec.servedModelNames[]", "0", "org/a:b_c.d", unset="spec.servedModelNames"),
+    Row("spec.auth", API_KEY, {"apiKeySecretRef": {"name": "other.secret", "key": ".hidden"}}),
+    Row(
+        "spec.auth.apiKeySecretRef", {"name": "a"}, {"name": "b", "key": "c"}, at(auth=API_KEY),
+        unset="spec.auth",
+    ),
+    Row("spec.auth.apiKeySecretRef.name", "a", "a.b-c.d0", unset="spec.auth"),
+    Row("spec.auth.apiKeySecretRef.key", "_", ".x-_9", at(auth=API_KEY)),
+    Row("spec.tls", {"secretName": "llama-tls"}, {"secretName": "a.b-c.d0"}),
+    Row("spec.tls.secretName", "a", "a.b-c.d0", unset="spec.tls"),
+    Row(
+        "spec.chatTemplate", TEMPLATE,
+        {"configMapKeyRef": {"name": "other.map", "key": ".hidden"}},
+    ),
+    Row(
+        "spec.chatTemplate.configMapKeyRef", {"name": "a"}, {"name": "b", "key": "c"},
+        at(chatTemplate=TEMPLATE), unset="spec.chatTemplate",
+    ),
+    Row("spec.chatTemplate.configMapKeyRef.name", "a", "a.b-c.d0", unset="spec.chatTemplate"),
+    Row("spec.chatTemplate.configMapKeyRef.key", "_", ".x-_9", at(chatTemplate=TEMPLATE)),
     Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),
 )  # fmt: skip

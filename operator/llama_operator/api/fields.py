@@ -101,13 +101,25 @@ ObjectName = Annotated[
         )
     ),
 ]
+DATA_KEY_PATTERN: Final = "^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
 SecretKey = Annotated[
     str,
     Field(max_length=253),
     ruled(
         text_rule(
-            "^[.]?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$",
+            DATA_KEY_PATTERN,
             "write a key of the Secret: letters, digits, dots, dashes and underscores, "
+            "not beginning with two dots",
+        )
+    ),
+]
+ConfigMapKey = Annotated[
+    str,
+    Field(max_length=253),
+    ruled(
+        text_rule(
+            DATA_KEY_PATTERN,
+            "write a key of the ConfigMap: letters, digits, dots, dashes and underscores, "
             "not beginning with two dots",
         )
     ),

@@ -65,6 +65,6 @@ def selector_text(name: str) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(selector_labels(name).items()))
 
 
-def service_url(name: str, namespace: str) -> str:
-    """OpenAI base URL inside the cluster."""
-    return f"http://{service_name(name)}.{namespace}.svc:{PORT}/v1"
+def service_url(name: str, namespace: str, scheme: str = "http") -> str:
+    """OpenAI base URL inside the cluster; `scheme` is http or https."""
+    return f"{scheme}://{service_name(name)}.{namespace}.svc:{PORT}/v1"

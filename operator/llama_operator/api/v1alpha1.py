@@ -13,6 +13,7 @@ from llama_operator.api.enums import (
     KvCacheDType,
     ModelFormat,
 )
+from llama_operator.api.features import AuthSpec, ChatTemplateSpec, PrefixCaching, TlsSpec
 from llama_operator.api.fields import (
     EngineVersionName,
     EnvironmentName,
@@ -158,7 +159,7 @@ class EngineSpec(ApiModel):
         default=[],
         max_length=64,
         description="Arguments appended to the engine's command line, one word an item, "
-        "e.g. --enable-prefix-caching.",
+        "e.g. --seed=7.",
     )
     env: Annotated[list[EnvironmentVariable], keyed_by("name")] = Field(
         default=[],
@@ -210,6 +211,11 @@ class MemorySpec(ApiModel):
     cuda_graphs: CudaGraphs = Field(
         default=CudaGraphs.ENABLED,
         description="Whether CUDA graphs are captured, e.g. Disabled to save memory.",
+    )
+    prefix_caching: PrefixCaching = Field(
+        default=PrefixCaching.AUTO,
+        description="Whether the KV cache of a prompt's beginning serves later requests, "
+        "e.g. Disabled. Auto is the engine's own choice.",
     )
 
     rules = (
@@ -299,6 +305,19 @@ class LlamaDeploymentSpec(ApiModel):
         max_length=16,
         description="Names that clients send as `model`, e.g. llama-70b. "
         "Empty: the name of the deployment.",
+    )
+    auth: AuthSpec | None = Field(
+        default=None,
+        description="Who may ask, e.g. apiKeySecretRef with name llama-key. Absent: everybody.",
+    )
+    tls: TlsSpec | None = Field(
+        default=None,
+        description="HTTPS instead of HTTP, e.g. secretName llama-tls. Absent: HTTP.",
+    )
+    chat_template: ChatTemplateSpec | None = Field(
+        default=None,
+        description="Chat template, e.g. configMapKeyRef with name chat-templates. "
+        "Absent: the model's own.",
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."

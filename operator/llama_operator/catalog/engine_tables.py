@@ -13,6 +13,8 @@ from llama_operator.errors import CatalogError
 ANY_SCHEME: Final = "*"
 """Rows for every scheme of a format without a row of its own."""
 FIELDS: Final = (
+    "spec.auth",
+    "spec.chatTemplate",
     "spec.context.concurrency>256",
     "spec.hub=ModelScope",
     "spec.memory.cudaGraphs=Disabled",
@@ -22,9 +24,12 @@ FIELDS: Final = (
     "spec.memory.maxNumBatchedTokens",
     "spec.memory.maxNumSeqs",
     "spec.memory.maxNumSeqs>256",
+    "spec.memory.prefixCaching=Disabled",
+    "spec.memory.prefixCaching=Enabled",
     "spec.memory.utilizationPercent",
     "spec.servedModelNames",
     "spec.servedModelNames[1]",
+    "spec.tls",
 )
 """Fields of the spec that some engine cannot follow; `=` names a value, `>` a bound, `[1]` a
 second item."""

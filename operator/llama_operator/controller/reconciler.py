@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 
 from pydantic import ValidationError
@@ -71,14 +70,14 @@ class Reconciler:
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rendering: Rendering = CURRENT,
-        image_registry: str = "",
+        plan: Callable[..., Outcome] = plan_on,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
         self._metrics = metrics
         self._now = now
         self._rendering = rendering
-        self._plan = partial(plan_on, image_registry=image_registry)
+        self._plan = plan
         self._known: dict[Key, Known] = {}
         self._undecided: set[Key] = set()
         self._records: dict[Key, Child] = {}

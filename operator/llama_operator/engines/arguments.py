@@ -77,6 +77,8 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     """Fields of a spec that some engine cannot follow, in the words of engine_limits.csv."""
     memory = spec.memory
     asked = {
+        "spec.auth": spec.auth is not None,
+        "spec.chatTemplate": spec.chat_template is not None,
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
         f"spec.hub={spec.hub}": True,
         f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,
@@ -85,9 +87,11 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.memory.maxNumBatchedTokens": memory.max_num_batched_tokens is not None,
         "spec.memory.maxNumSeqs": memory.max_num_seqs is not None,
         "spec.memory.maxNumSeqs>256": (memory.max_num_seqs or 0) > SLOTS_LIMIT,
+        f"spec.memory.prefixCaching={memory.prefix_caching}": True,
         "spec.memory.utilizationPercent": memory.utilization_percent is not None,
         "spec.servedModelNames": bool(spec.served_model_names),
         "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
+        "spec.tls": spec.tls is not None,
     }
     return tuple(field for field, is_asked in asked.items() if is_asked)
 

@@ -42,6 +42,37 @@ class EnvVar:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretArgument:
+    """An argument whose value is a variable of the container, from a Secret.
+
+    For engines that read it from nowhere else: the kubelet puts the value into the command line of
+    the process, while the object and its record hold the variable's name alone.
+    """
+
+    name: str
+    variable: str
+
+    @property
+    def text(self) -> str:
+        """The argument as the kubelet expands it."""
+        return f"{self.name}=$({self.variable})"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files of a Secret or a ConfigMap in a folder that is read-only.
+
+    `files` are pairs of a key and the name of its file; one of the two names is empty.
+    """
+
+    name: str
+    path: str
+    files: tuple[tuple[str, str], ...]
+    secret_name: str = ""
+    config_map_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scratch:
     """A writable folder of the container; `medium` is empty for disk, `Memory` for RAM."""
 
@@ -73,6 +104,9 @@ class Container:
         pre_stop_seconds: wait before SIGTERM until endpoints have gone.
         drain_seconds: how long requests may finish after SIGTERM.
         termination_grace_period_seconds: until SIGKILL, both of these included.
+        secret_args: argv elements after `args` with a value from a Secret.
+        files: folders with files of Secrets and ConfigMaps.
+        https: whether the port and the HTTP probes speak TLS.
     """
 
     image: str
@@ -91,6 +125,9 @@ class Container:
     pre_stop_seconds: int
     drain_seconds: int
     termination_grace_period_seconds: int
+    secret_args: tuple[SecretArgument, ...] = ()
+    files: tuple[Files, ...] = ()
+    https: bool = False
 
 
 class Engine(Protocol):

@@ -25,6 +25,11 @@ from llama_operator.engines.containers import (
     temporary_folder,
 )
 from llama_operator.engines.engine import Container, EnvVar
+from llama_operator.engines.features import (
+    feature_arguments,
+    feature_files,
+    feature_variables,
+)
 
 PRE_STOP_SECONDS: Final = 60
 """Wait before SIGTERM, which ends every answer at once: the longest answer that a pod finishes."""
@@ -82,6 +87,8 @@ class LlamaCpp:
             pre_stop_seconds=PRE_STOP_SECONDS,
             drain_seconds=0,
             termination_grace_period_seconds=PRE_STOP_SECONDS + EXIT_SECONDS,
+            files=feature_files(deployment),
+            https=deployment.spec.tls is not None,
         )
 
     def metric_names(self) -> Sequence[str]:
@@ -113,6 +120,8 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield from (names["threads"], str(max(1, plan.host.cpu_millicores // 1000)))
     yield names["metrics"]
     yield from (names["verbosity"], str(VERBOSITY))
+    for name, value in feature_arguments(plan, deployment):
+        yield from (name, value) if value else (name,)
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
@@ -121,3 +130,4 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     if plan.hub == Hub.MODEL_SCOPE:
         yield EnvVar("MODEL_ENDPOINT", MODEL_SCOPE_ENDPOINT)
     yield from hub_token(plan, deployment)
+    yield from feature_variables(plan, deployment)

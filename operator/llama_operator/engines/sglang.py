@@ -31,6 +31,12 @@ from llama_operator.engines.containers import (
     user_environment,
 )
 from llama_operator.engines.engine import Container, EnvVar
+from llama_operator.engines.features import (
+    feature_arguments,
+    feature_files,
+    feature_variables,
+    secret_arguments,
+)
 from llama_operator.engines.loading import plan_arguments
 
 COMMAND: Final = ("python3", "-m", "sglang.launch_server")
@@ -98,6 +104,9 @@ class SGLang:
             pre_stop_seconds=PRE_STOP_SECONDS,
             drain_seconds=DRAIN_SECONDS,
             termination_grace_period_seconds=PRE_STOP_SECONDS + DRAIN_SECONDS + EXIT_SECONDS,
+            secret_args=secret_arguments(plan, deployment),
+            files=feature_files(deployment),
+            https=deployment.spec.tls is not None,
         )
 
     def metric_names(self) -> Sequence[str]:
@@ -129,6 +138,8 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield names["metrics"]
     if plan.tool_call_parser:
         yield names.joined("tool_call_parser", plan.tool_call_parser)
+    for name, value in feature_arguments(plan, deployment):
+        yield f"{name}={value}" if value else name
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
@@ -142,3 +153,4 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield EnvVar("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "false")
     yield EnvVar("SGLANG_WARMUP_TIMEOUT", str(plan.startup_seconds))
     yield from hub_token(plan, deployment)
+    yield from feature_variables(plan, deployment)

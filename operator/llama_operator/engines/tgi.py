@@ -29,6 +29,7 @@ from llama_operator.engines.containers import (
     temporary_folder,
 )
 from llama_operator.engines.engine import Container, EnvVar
+from llama_operator.engines.features import feature_variables
 from llama_operator.engines.loading import plan_arguments
 
 ROOT_ID: Final = 0
@@ -131,3 +132,4 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
         yield EnvVar(names["usage_stats"], "true")
         yield EnvVar("HUGGINGFACE_HUB_CACHE", f"{CACHE_PATH}/huggingface")
     yield from hub_token(plan, deployment)
+    yield from feature_variables(plan, deployment)

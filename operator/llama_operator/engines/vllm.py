@@ -30,6 +30,11 @@ from llama_operator.engines.containers import (
     user_environment,
 )
 from llama_operator.engines.engine import Container, EnvVar
+from llama_operator.engines.features import (
+    feature_arguments,
+    feature_files,
+    feature_variables,
+)
 from llama_operator.engines.loading import plan_arguments
 
 USER: Final = "vllm"
@@ -97,6 +102,8 @@ class VLLM:
             pre_stop_seconds=PRE_STOP_SECONDS,
             drain_seconds=DRAIN_SECONDS,
             termination_grace_period_seconds=PRE_STOP_SECONDS + DRAIN_SECONDS + EXIT_SECONDS,
+            files=feature_files(deployment),
+            https=deployment.spec.tls is not None,
         )
 
     def metric_names(self) -> Sequence[str]:
@@ -132,6 +139,8 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     if plan.tool_call_parser:
         yield names["auto_tool_choice"]
         yield names.joined("tool_call_parser", plan.tool_call_parser)
+    for name, value in feature_arguments(plan, deployment):
+        yield f"{name}={value}" if value else name
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
@@ -146,3 +155,4 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield EnvVar("VLLM_NO_USAGE_STATS", "1")
     yield EnvVar("DO_NOT_TRACK", "1")
     yield from hub_token(plan, deployment)
+    yield from feature_variables(plan, deployment)

@@ -9,6 +9,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
+from llama_operator.planning.features import feature_reasons
 from llama_operator.planning.image_registry import mirrored_image
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
@@ -160,6 +161,7 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
+    yield from feature_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
 
 

@@ -99,10 +99,18 @@ def status_of(situation: Situation, now: datetime) -> LlamaDeploymentStatus:
         replicas=effective_replicas(deployment) if plan is not None else 0,
         ready_replicas=len(ready),
         selector=selector_text(deployment.metadata.name),
-        url=service_url(deployment.metadata.name, deployment.metadata.namespace)
-        if plan is not None
-        else None,
+        url=_url(situation),
     )
+
+
+def _url(situation: Situation) -> str | None:
+    """Where the revision that runs answers; it and the spec may differ in TLS."""
+    revision = situation.desired.revision
+    if revision is None:
+        return None
+    [port] = revision.objects.service["spec"]["ports"]
+    metadata = situation.deployment.metadata
+    return service_url(metadata.name, metadata.namespace, port["appProtocol"])
 
 
 def invalid_status(

@@ -94,6 +94,7 @@ def render(
                 metadata=_metadata(deployment, names.service_name(name)),
                 selector=selector,
                 port=names.PORT,
+                app_protocol="http" if deployment.spec.tls is None else "https",
             ),
         ),
         headless_service=render_template(

@@ -79,11 +79,12 @@ class StatefulSetValues:
 
 @dataclass(frozen=True, slots=True)
 class ServiceValues:
-    """Values of `service.yaml.j2` and `headless-service.yaml.j2`."""
+    """Values of `service.yaml.j2` and `headless-service.yaml.j2`, which gives no protocol."""
 
     metadata: ChildMetadata
     selector: Mapping[str, str]
     port: int
+    app_protocol: str = "http"
 
 
 @dataclass(frozen=True, slots=True)

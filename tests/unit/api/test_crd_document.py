@@ -145,7 +145,11 @@ def test_parents_of_defaults_have_defaults_themselves() -> None:
     spec = ROOT["properties"]["spec"]["properties"]
     assert spec["engine"]["default"] == {"type": "Auto"}
     assert spec["context"]["default"] == {"concurrency": 2}
-    assert spec["memory"]["default"] == {"kvCacheDType": "Auto", "cudaGraphs": "Enabled"}
+    assert spec["memory"]["default"] == {
+        "kvCacheDType": "Auto",
+        "cudaGraphs": "Enabled",
+        "prefixCaching": "Auto",
+    }
 
 
 def test_plan_and_recommendation_are_replaced_as_a_whole() -> None:

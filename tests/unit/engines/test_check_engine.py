@@ -16,6 +16,11 @@ CATALOG = Catalog.load()
 VERSIONS = CATALOG.tables.engines
 ALL = [pytest.param(one, id=f"{one.engine} {one.version}") for one in VERSIONS]
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
+    "spec.auth": ({"auth": {"apiKeySecretRef": {"name": "key"}}}, "spec.auth"),
+    "spec.chatTemplate": (
+        {"chatTemplate": {"configMapKeyRef": {"name": "templates"}}},
+        "spec.chatTemplate",
+    ),
     "spec.context.concurrency>256": ({"context": {"concurrency": 257}}, "spec.context.concurrency"),
     "spec.hub=ModelScope": ({"hub": "ModelScope"}, "spec.hub"),
     "spec.memory.cudaGraphs=Disabled": (
@@ -37,12 +42,21 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "spec.memory.maxNumSeqs": ({"memory": {"maxNumSeqs": 1}}, "spec.memory.maxNumSeqs"),
     "spec.memory.maxNumSeqs>256": ({"memory": {"maxNumSeqs": 257}}, "spec.memory.maxNumSeqs"),
+    "spec.memory.prefixCaching=Disabled": (
+        {"memory": {"prefixCaching": "Disabled"}},
+        "spec.memory.prefixCaching",
+    ),
+    "spec.memory.prefixCaching=Enabled": (
+        {"memory": {"prefixCaching": "Enabled"}},
+        "spec.memory.prefixCaching",
+    ),
     "spec.memory.utilizationPercent": (
         {"memory": {"utilizationPercent": 90}},
         "spec.memory.utilizationPercent",
     ),
     "spec.servedModelNames": ({"servedModelNames": ["a"]}, "spec.servedModelNames"),
     "spec.servedModelNames[1]": ({"servedModelNames": ["a", "b"]}, "spec.servedModelNames"),
+    "spec.tls": ({"tls": {"secretName": "tls"}}, "spec.tls"),
 }
 """By the word of engine_limits.csv: a spec that asks for it, and the field of the refusal."""
 
@@ -220,10 +234,10 @@ def test_nothing_ends_the_options(version: EngineVersion, name: str) -> None:
 
 TAKEN = {
     "vLLM": [
-        *("--seed=7", "--enable-prefix-caching", "--max-lora-rank=16", "--api-key=x"),
-        *("--trust-remote-code", "--model-impl=vllm", "--chat-template=/x", "a word"),
+        *("--seed=7", "--max-lora-rank=16", "--enable-prompt-tokens-details"),
+        *("--trust-remote-code", "--model-impl=vllm", "a word"),
     ],
-    "SGLang": ["--trust-remote-code", "--log-level=info", "--chat-template=llama", "--api-key=x"],
+    "SGLang": ["--trust-remote-code", "--log-level=info"],
     "TGI": ["--json-output", "--max-concurrent-requests=8", "--cors-allow-origin=a.b", "8"],
     "LlamaCpp": ["--no-host", "--seed", "7", "--lora", "a=b", "--threads-http", "4", "--jinja"],
     "Transformers": ["--continuous-batching", "--attn-implementation=sdpa", "--trust-remote-code"],
@@ -279,6 +293,6 @@ def test_variables_that_are_refused(engine: str, name: str, message: str) -> Non
 
 @pytest.mark.parametrize("version", ALL)
 def test_variables_that_are_taken(version: EngineVersion) -> None:
-    names = ("NCCL_DEBUG", "HF_ENDPOINT", "MODEL_ENDPOINT", "HF_HUB_ENABLE_HF_TRANSFER", "API_KEY")
+    names = ("NCCL_DEBUG", "HF_ENDPOINT", "MODEL_ENDPOINT", "HF_HUB_ENABLE_HF_TRANSFER")
     env = [{"name": name, "value": "1"} for name in names]
     assert refusal(version, engine={"env": env}) is None

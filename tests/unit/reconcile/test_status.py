@@ -232,3 +232,20 @@ def test_every_reason_has_a_meaning_and_a_remedy() -> None:
 def test_the_status_stays_below_12_kib() -> None:
     status: LlamaDeploymentStatus = status_of(case(pods=(pod(ready=True),)), NOW)
     assert len(status.model_dump_json(by_alias=True)) < 12 * 1024
+
+
+@pytest.mark.parametrize(
+    ("spec", "url"),
+    [
+        pytest.param({}, "http://llama.ml.svc:8000/v1", id="HTTP"),
+        pytest.param(
+            {"tls": {"secretName": "llama-tls"}}, "https://llama.ml.svc:8000/v1", id="HTTPS"
+        ),
+    ],
+)
+def test_the_url_is_that_of_the_revision_that_runs(spec: dict[str, Any], url: str) -> None:
+    served = deployment(spec)
+    runs = desire(served, None, lambda *_: Planned(plan(), fits_now=True))
+    assert status_of(case(deployment=served, desired=runs), NOW).url == url
+    edited = case(deployment=deployment({"tls": {"secretName": "other"}}), desired=runs)
+    assert status_of(edited, NOW).url == url, "not yet what the spec says"

@@ -1,0 +1,58 @@
+"""Fields of a LlamaDeployment that are off until they are written: keys, TLS, chat template."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from llama_operator.api.fields import ConfigMapKey, ObjectName, SecretKey
+from llama_operator.api.model import ApiModel
+
+
+class PrefixCaching(StrEnum):
+    """Whether the KV cache of a prompt's beginning is kept for the next request."""
+
+    AUTO = "Auto"
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class ApiKeySecretRef(ApiModel):
+    """The key of a Secret that holds what clients must send as a bearer token."""
+
+    name: ObjectName = Field(description="Name of the Secret, e.g. llama-key.")
+    key: SecretKey = Field(default="key", description="Key inside the Secret, e.g. key.")
+
+
+class AuthSpec(ApiModel):
+    """Who may ask the engine."""
+
+    api_key_secret_ref: ApiKeySecretRef = Field(
+        description="Secret with the key that clients send as a bearer token, e.g. name llama-key."
+    )
+
+
+class TlsSpec(ApiModel):
+    """HTTPS, ended by the engine itself."""
+
+    secret_name: ObjectName = Field(
+        description="Secret of type kubernetes.io/tls with certificate and private key, "
+        "e.g. llama-tls."
+    )
+
+
+class ConfigMapKeyRef(ApiModel):
+    """A key of a ConfigMap in the namespace of the deployment. Mounted into pods, never read."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap, e.g. chat-templates.")
+    key: ConfigMapKey = Field(
+        default="chat-template.jinja",
+        description="Key inside the ConfigMap, e.g. chat-template.jinja.",
+    )
+
+
+class ChatTemplateSpec(ApiModel):
+    """How messages become a prompt, instead of the model's own template."""
+
+    config_map_key_ref: ConfigMapKeyRef = Field(
+        description="ConfigMap with the template in Jinja, e.g. name chat-templates."
+    )

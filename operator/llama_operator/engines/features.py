@@ -1,0 +1,95 @@
+"""What optional features of the spec ask of any engine: arguments, environment, files.
+
+An engine version names what it has in engine_arguments.csv, and engine_limits.csv refuses the rest.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.api.features import PrefixCaching
+from llama_operator.api.plan import Plan
+from llama_operator.engines.arguments import Names
+from llama_operator.engines.engine import EnvVar, Files, SecretArgument
+
+FOLDER: Final = "/etc/llama-operator"
+TLS_PATH: Final = f"{FOLDER}/tls"
+CERTIFICATE_FILE: Final = "tls.crt"
+PRIVATE_KEY_FILE: Final = "tls.key"
+"""Keys of a Secret of type kubernetes.io/tls, and the names of its files."""
+CHAT_TEMPLATE_PATH: Final = f"{FOLDER}/chat-template"
+CHAT_TEMPLATE_FILE: Final = "chat-template.jinja"
+"""The name of its file, whatever the key: SGLang reads Jinja by this ending alone."""
+_PREFIX_CACHING: Final = {
+    PrefixCaching.ENABLED: "prefix_caching",
+    PrefixCaching.DISABLED: "no_prefix_caching",
+}
+
+
+def feature_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+    """Arguments of the features that are on: pairs of name and value, empty for a switch.
+
+    A setting that the engine version does not name needs no argument: it is its default.
+    """
+    names = Names.of(plan).names
+    for setting, value in _settings(deployment):
+        if setting in names:
+            yield names[setting], value
+
+
+def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
+    """Environment of the features that are on."""
+    if deployment.spec.auth is not None:
+        reference = deployment.spec.auth.api_key_secret_ref
+        yield EnvVar(
+            Names.of(plan)["api_key_variable"],
+            secret_name=reference.name,
+            secret_key=reference.key,
+        )
+
+
+def secret_arguments(plan: Plan, deployment: LlamaDeployment) -> tuple[SecretArgument, ...]:
+    """The API key as an argument, for an engine version that names one."""
+    names = Names.of(plan).names
+    if deployment.spec.auth is None or "api_key" not in names:
+        return ()
+    return (SecretArgument(names["api_key"], names["api_key_variable"]),)
+
+
+def feature_files(deployment: LlamaDeployment) -> tuple[Files, ...]:
+    """Folders of the features that are on."""
+    return tuple(_files(deployment))
+
+
+def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+    spec = deployment.spec
+    if spec.tls is not None:
+        yield "tls_private_key", f"{TLS_PATH}/{PRIVATE_KEY_FILE}"
+        yield "tls_certificate", f"{TLS_PATH}/{CERTIFICATE_FILE}"
+        yield "tls_reload", ""
+    if spec.chat_template is not None:
+        yield "chat_template", f"{CHAT_TEMPLATE_PATH}/{CHAT_TEMPLATE_FILE}"
+    if spec.memory.prefix_caching is not PrefixCaching.AUTO:
+        yield _PREFIX_CACHING[spec.memory.prefix_caching], ""
+
+
+def _files(deployment: LlamaDeployment) -> Iterator[Files]:
+    spec = deployment.spec
+    if spec.tls is not None:
+        yield Files(
+            name="tls",
+            path=TLS_PATH,
+            files=(
+                (CERTIFICATE_FILE, CERTIFICATE_FILE),
+                (PRIVATE_KEY_FILE, PRIVATE_KEY_FILE),
+            ),
+            secret_name=spec.tls.secret_name,
+        )
+    if spec.chat_template is not None:
+        reference = spec.chat_template.config_map_key_ref
+        yield Files(
+            name="chat-template",
+            path=CHAT_TEMPLATE_PATH,
+            files=((reference.key, CHAT_TEMPLATE_FILE),),
+            config_map_name=reference.name,
+        )

@@ -1,0 +1,18 @@
+"""Reasons of a plan that tell how the engine does what the spec and the model ask of it."""
+
+from collections.abc import Iterator
+
+from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.engine_notes import TOOLS, engine_notes
+from llama_operator.engines.arguments import asked_fields
+from llama_operator.planning.choices import Choice
+
+
+def feature_reasons(spec: LlamaDeploymentSpec, choice: Choice) -> Iterator[str]:
+    """How calls of tools are read, and what to know of the fields that are set."""
+    notes = engine_notes(choice.version.engine, choice.version.numbers)
+    if TOOLS in choice.model.abilities and TOOLS in notes:
+        yield f"tool calls: {notes[TOOLS]}"
+    for field in asked_fields(spec):
+        if field in notes:
+            yield f"{field}: {notes[field]}"

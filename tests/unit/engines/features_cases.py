@@ -1,0 +1,112 @@
+"""What each engine makes of keys, certificates, templates and prefix caching."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KEY = {"auth": {"apiKeySecretRef": {"name": "llama-key", "key": "token"}}}
+TLS = {"tls": {"secretName": "llama-tls"}}
+TEMPLATE = {"chatTemplate": {"configMapKeyRef": {"name": "templates", "key": "short"}}}
+CERTIFICATE_FILE = "/etc/llama-operator/tls/tls.crt"
+PRIVATE_KEY_FILE = "/etc/llama-operator/tls/tls.key"
+TEMPLATE_FILE = "/etc/llama-operator/chat-template/chat-template.jinja"
+
+
+def prefix(word: str) -> dict[str, Any]:
+    return {"memory": {"prefixCaching": word}}
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A field that an engine follows: what is added to its container."""
+
+    engine: str
+    version: str
+    spec: dict[str, Any]
+    arguments: tuple[str, ...] = ()
+    secret_argument: str = ""
+    variable: str = ""
+    what: str = field(default="", kw_only=True)
+
+
+FOLLOWED = (
+    Followed("vLLM", "0.33.0", KEY, variable="VLLM_API_KEY", what="a key"),
+    Followed(
+        "SGLang", "0.5.23", KEY, variable="LLAMA_OPERATOR_API_KEY",
+        secret_argument="--api-key=$(LLAMA_OPERATOR_API_KEY)", what="a key",
+    ),
+    Followed("TGI", "3.3.7", KEY, variable="API_KEY", what="a key"),
+    Followed("LlamaCpp", "11434", KEY, variable="LLAMA_API_KEY", what="a key"),
+    Followed(
+        "vLLM", "0.33.0", TLS,
+        (
+            f"--ssl-keyfile={PRIVATE_KEY_FILE}", f"--ssl-certfile={CERTIFICATE_FILE}",
+            "--enable-ssl-refresh",
+        ),
+        what="a certificate",
+    ),
+    Followed(
+        "SGLang", "0.5.23", TLS,
+        (
+            f"--ssl-keyfile={PRIVATE_KEY_FILE}", f"--ssl-certfile={CERTIFICATE_FILE}",
+            "--enable-ssl-refresh",
+        ),
+        what="a certificate",
+    ),
+    Followed(
+        "LlamaCpp", "11434", TLS,
+        ("--ssl-key-file", PRIVATE_KEY_FILE, "--ssl-cert-file", CERTIFICATE_FILE),
+        what="a certificate",
+    ),
+    Followed("vLLM", "0.33.0", TEMPLATE, (f"--chat-template={TEMPLATE_FILE}",), what="a template"),
+    Followed(
+        "SGLang", "0.5.23", TEMPLATE, (f"--chat-template={TEMPLATE_FILE}",), what="a template"
+    ),
+    Followed(
+        "LlamaCpp", "11434", TEMPLATE, ("--chat-template-file", TEMPLATE_FILE), what="a template"
+    ),
+    Followed("vLLM", "0.33.0", prefix("Enabled"), ("--enable-prefix-caching",), what="prefixes"),
+    Followed("vLLM", "0.33.0", prefix("Disabled"), ("--disable-prefix-caching",), what="none"),
+    Followed("vLLM", "0.33.0", prefix("Auto"), what="its own choice"),
+    Followed("SGLang", "0.5.23", prefix("Enabled"), what="prefixes, which is its default"),
+    Followed("SGLang", "0.5.23", prefix("Disabled"), ("--disable-radix-cache",), what="none"),
+    Followed("LlamaCpp", "11434", prefix("Enabled"), ("--cache-prompt",), what="prefixes"),
+    Followed("LlamaCpp", "11434", prefix("Disabled"), ("--no-cache-prompt",), what="none"),
+    Followed("MLX", "0.32.2", prefix("Auto"), what="its own choice"),
+)  # fmt: skip
+REFUSED = (
+    ("TGI", "2.2.0", KEY, "spec.auth", "version 2 asks for no key"),
+    ("Transformers", "5.23.0", KEY, "spec.auth", "it asks for no key"),
+    ("MLX", "0.32.2", KEY, "spec.auth", "it asks for no key"),
+    ("TGI", "3.3.7", TLS, "spec.tls", "it speaks HTTP alone"),
+    ("Transformers", "5.23.0", TLS, "spec.tls", "it speaks HTTP alone"),
+    ("MLX", "0.32.2", TLS, "spec.tls", "it speaks HTTP alone"),
+    ("TGI", "3.3.7", TEMPLATE, "spec.chatTemplate", "it takes a whole tokenizer_config.json"),
+    ("Transformers", "5.23.0", TEMPLATE, "spec.chatTemplate", "it has no argument for it"),
+    ("MLX", "0.32.2", TEMPLATE, "spec.chatTemplate", "it takes the text of a template"),
+    ("TGI", "3.3.7", prefix("Enabled"), "spec.memory.prefixCaching", "it has no argument for it"),
+    ("MLX", "0.32.2", prefix("Disabled"), "spec.memory.prefixCaching", "it has no argument for it"),
+    (
+        "Transformers", "5.23.0", prefix("Disabled"), "spec.memory.prefixCaching",
+        "it has no argument for it",
+    ),
+)  # fmt: skip
+SET_TWICE = (
+    ("vLLM", {"extraArgs": ["--api-key=a"]}, "extraArgs[0]", "spec.auth.apiKeySecretRef"),
+    ("vLLM", {"extraArgs": ["--ssl-certfile=a"]}, "extraArgs[0]", "spec.tls"),
+    ("vLLM", {"extraArgs": ["--chat-template=a"]}, "extraArgs[0]", "spec.chatTemplate"),
+    (
+        "vLLM", {"extraArgs": ["--disable-prefix-caching"]}, "extraArgs[0]",
+        "spec.memory.prefixCaching",
+    ),
+    ("SGLang", {"extraArgs": ["--api-key=a"]}, "extraArgs[0]", "spec.auth.apiKeySecretRef"),
+    (
+        "SGLang", {"env": [{"name": "LLAMA_OPERATOR_API_KEY", "value": "a"}]}, "env[0].name",
+        "spec.auth.apiKeySecretRef",
+    ),
+    ("LlamaCpp", {"extraArgs": ["--api-key-file", "a"]}, "extraArgs[0]", "spec.auth"),
+    (
+        "LlamaCpp", {"env": [{"name": "LLAMA_API_KEY", "value": "a"}]}, "env[0].name",
+        "spec.auth.apiKeySecretRef",
+    ),
+    ("TGI", {"env": [{"name": "API_KEY", "value": "a"}]}, "env[0].name", "spec.auth"),
+)  # fmt: skip
