@@ -29,6 +29,7 @@ from llama_operator.api.fields import (
 )
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import CudaGraphs
+from llama_operator.api.pod_template import PodTemplate
 
 GROUP: Final = "llama-operator.io"
 VERSION: Final = "v1alpha1"
@@ -299,6 +300,11 @@ class LlamaDeploymentSpec(ApiModel):
         max_length=16,
         description="Names that clients send as `model`, e.g. llama-70b. "
         "Empty: the name of the deployment.",
+    )
+    template: PodTemplate = Field(
+        default=PodTemplate(),
+        description="Labels, annotations and fields of the pods, e.g. spec.runtimeClassName "
+        "nvidia.",
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."

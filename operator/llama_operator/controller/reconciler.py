@@ -70,14 +70,14 @@ class Reconciler:
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rendering: Rendering = CURRENT,
-        image_registry: str = "",
+        plan: Callable[..., Outcome] = plan_on,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
         self._metrics = metrics
         self._now = now
         self._rendering = rendering
-        self._image_registry = image_registry
+        self._plan = plan
         self._known: dict[Key, Known] = {}
         self._undecided: set[Key] = set()
         self._records: dict[Key, Child] = {}
@@ -276,13 +276,7 @@ class Reconciler:
             started = time.perf_counter()
             catalog = self._catalog.for_namespace(key[0])
             surveyed = self._cluster.ledger.survey(key, catalog, pods)
-            outcome = plan_on(
-                deployment.spec,
-                catalog,
-                surveyed,
-                current=current,
-                image_registry=self._image_registry,
-            )
+            outcome = self._plan(deployment.spec, catalog, surveyed, current=current)
             self._metrics.plan_seconds.observe(time.perf_counter() - started)
             return outcome
 
