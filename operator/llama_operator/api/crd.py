@@ -168,11 +168,11 @@ def _take(source: Schema, *keys: str) -> Schema:
 
 
 def _without_empty(value: object) -> object:
-    """A default without what an absent field says as well: null, the empty list and object."""
+    """A default without what an absent field says as well: null and the empty list."""
     if isinstance(value, dict):
         kept = {key: _without_empty(item) for key, item in value.items()}
-        value = {key: item for key, item in kept.items() if item is not None}
-    return None if value in ([], {}) else value
+        return {key: item for key, item in kept.items() if item is not None}
+    return None if value == [] else value
 
 
 def _column(name: str, path: str, description: str, **more: object) -> Schema:

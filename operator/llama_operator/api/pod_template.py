@@ -1,4 +1,8 @@
-"""What a user may add to the pods: `spec.template`, metadata and a closed list of pod fields."""
+"""What a user may add to the pods: `spec.template`, metadata and a closed list of pod fields.
+
+Every object has a default: server-side apply that takes the last field out of one leaves null
+there, which the API server refuses unless a default takes its place.
+"""
 
 import re
 from collections.abc import Collection

@@ -162,15 +162,17 @@ LEAF = {
             {
                 "description": "A model with a map.",
                 "type": "object",
+                "default": {"values": {}},
                 "properties": {
                     "values": {
                         "type": "object",
+                        "default": {},
                         "maxProperties": 2,
                         "additionalProperties": {"type": "string", "maxLength": 8},
                     }
                 },
             },
-            id="a default object of empty parts is left out, as its absence says the same",
+            id="an empty object is a default, for server-side apply that empties its parent",
         ),
         pytest.param(
             Ruled,
