@@ -185,7 +185,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Lower context.maxModelLen or memory.utilizationPercent; see docs/how-to/troubleshoot.md.",
     ),
     Reason.IMAGE_PULL_FAILED: ReasonFacts(
-        "The engine's image cannot be pulled.", "Check spec.engine.image and pull secrets."
+        "The engine's image cannot be pulled.",
+        "Check spec.engine.image and spec.template.spec.imagePullSecrets.",
     ),
     Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
         "The hub does not let the engine download the model.",

@@ -10,6 +10,7 @@ from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.features import feature_reasons
+from llama_operator.planning.host_requests import host_reasons
 from llama_operator.planning.image_registry import mirrored_image
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
@@ -163,6 +164,8 @@ def _reasons(
     yield _context_reason(spec, fit.trial.choice, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
+    if fit.trial.host is not None and fit.trial.host_needs is not None:
+        yield from host_reasons(spec, fit.trial.host_needs, fit.trial.host)
 
 
 def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:

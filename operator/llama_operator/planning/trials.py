@@ -12,6 +12,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
+from llama_operator.planning.host_requests import requested_host
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -85,6 +86,7 @@ class Trial:
 
     `verdict` is None when it fits. `why` completes a sentence about the GPUs where the verdict is
     not about memory. `setting` and `estimate` are None when it was refused before it was sized.
+    `host` is what pods request, `host_needs` what the engine was found to need.
     """
 
     choice: Choice
@@ -94,6 +96,7 @@ class Trial:
     setting: Setting | None = None
     estimate: Estimate | None = None
     host: HostNeeds | None = None
+    host_needs: HostNeeds | None = None
 
     @property
     def memory(self) -> StageEstimate | None:
@@ -232,23 +235,26 @@ def fitting(
     return None
 
 
-def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
-    """Judge a setting: memory first, then the host."""
+def hold(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, setting: Setting
+) -> Trial:
+    """Judge a setting: memory first, then the host, of which the spec may ask otherwise."""
     found = _sized(setting)
     if found.reason is not None:
         if not found.stages:
             return Trial(choice, candidate, _REASONS[found.reason], found.message)
         return Trial(choice, candidate, _REASONS[found.reason], "", setting, found)
-    host = host_needs(
+    needs = host_needs(
         setting,
         choice.host,
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
     )
+    host = requested_host(spec, needs)
     why = _host_shortage(candidate, host)
     verdict = Reason.HOST_TOO_SMALL if why else None
-    return Trial(choice, candidate, verdict, why, setting, found, host)
+    return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
 
 def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load) -> Trial:
@@ -256,9 +262,9 @@ def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load
     if spec.context.max_model_len is None:
         least = _least(setting, choice)
         if not _sized(least).fits:
-            return hold(choice, candidate, least)
+            return hold(spec, choice, candidate, least)
         setting = _with_longest_context(spec, setting, choice)
-    return hold(choice, candidate, setting)
+    return hold(spec, choice, candidate, setting)
 
 
 def _with_longest_context(spec: LlamaDeploymentSpec, setting: Setting, choice: Choice) -> Setting:
