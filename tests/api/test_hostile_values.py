@@ -48,6 +48,7 @@ FULL: dict[str, Any] = {
         "servedModelNames": ["llama"],
         "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},
         "tls": {"secretName": "llama-tls"},
+        "speculative": {"ngram": {"numTokens": 4, "lookupTokens": 4}},
         "chatTemplate": {"configMapKeyRef": {"name": "templates", "key": "a.jinja"}},
         "template": {
             "metadata": {"labels": {"team": "search"}, "annotations": {"note": "ours"}},

@@ -132,3 +132,26 @@ def test_a_call_in_the_form_of_the_template_is_read(openai: OpenAI) -> None:
         "get_weather",
         {"city": "Paris"},
     )
+
+
+def test_drafts_by_lookup_are_taken_and_change_no_answer(
+    engines: Engines, llama_cpp: EngineProcess, tiny_llama: TinyLlama, port: int, tmp_path: Path
+) -> None:
+    drafting = ("--spec-type", "ngram-simple", "--spec-ngram-simple-size-m", "4")
+    lookup = ("--spec-ngram-simple-size-n", "2")
+    arguments = [engines.llama_server, *llama_server(tiny_llama.gguf, port), *drafting, *lookup]
+    answers = []
+    with EngineProcess(arguments, port, tmp_path) as engine:
+        engine.wait_status("/health")
+        for url in (llama_cpp.url, engine.url):
+            with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+                answers.append(
+                    client.chat.completions.create(
+                        # A random model soon repeats itself, which is what lookups find.
+                        model=ALIAS, messages=MESSAGES, max_tokens=200, temperature=0, seed=1
+                    )
+                )  # fmt: skip
+    plain, drafted = answers
+    assert drafted.choices[0].message.content == plain.choices[0].message.content
+    assert drafted.model_extra is not None
+    assert drafted.model_extra["timings"]["draft_n_accepted"] > 0

@@ -238,6 +238,15 @@ ROWS = (
     ),
     Row("spec.template.spec.resources.cpu", "2500m", "4", refused=("9999", "HostTooSmall")),
     Row("spec.template.spec.resources.memory", "20480Mi", "8Gi", refused=("90Ti", "HostTooSmall")),
+    Row("spec.speculative", {"ngram": {}}, {"ngram": {"numTokens": 2}}),
+    Row(
+        "spec.speculative.ngram", {"lookupTokens": 2}, {"numTokens": 2}, unset="spec.speculative",
+    ),
+    Row("spec.speculative.ngram.numTokens", 1, 16, unset="spec.speculative"),
+    Row(
+        "spec.speculative.ngram.lookupTokens", 1, 16, at(speculative={"ngram": {}}),
+        unset="spec.speculative.ngram.lookupTokens",
+    ),
     Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),
 )  # fmt: skip

@@ -179,7 +179,7 @@ def test_every_field_is_set_changed_unset_refused_and_reverted(
     world: World, operator: OperatorProcess, oracle: Oracle, record_property: Any
 ) -> None:
     world.add_nodes(
-        *(gpu_node(f"a100-{number}", A100, 8) for number in range(40)),
+        *(gpu_node(f"a100-{number}", A100, 8) for number in range(48)),
         *(gpu_node(f"h100-{number}", H100, 8) for number in range(2)),
     )
     world.apply_text(NAMED)

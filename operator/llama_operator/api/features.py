@@ -1,9 +1,11 @@
-"""Fields of a LlamaDeployment that are off until they are written: keys, TLS, chat template."""
+"""Fields of a LlamaDeployment that are off until they are written: keys, TLS, templates, drafts."""
 
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
+from llama_operator.api.cel import Rule
 from llama_operator.api.fields import ConfigMapKey, ObjectName, SecretKey
 from llama_operator.api.model import ApiModel
 
@@ -55,4 +57,33 @@ class ChatTemplateSpec(ApiModel):
 
     config_map_key_ref: ConfigMapKeyRef = Field(
         description="ConfigMap with the template in Jinja, e.g. name chat-templates."
+    )
+
+
+class NgramSpec(ApiModel):
+    """Drafts that are looked up in the prompt and the answer so far: no weights, no other model."""
+
+    num_tokens: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=4, description="Tokens that are drafted at once, e.g. 4."
+    )
+    lookup_tokens: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        default=None,
+        description="Tokens in a row that must agree for a draft, e.g. 4. Unset: the engine's own.",
+    )
+
+
+class SpeculativeSpec(ApiModel):
+    """Tokens drafted cheaply and verified together."""
+
+    ngram: NgramSpec | None = Field(
+        default=None, description="Drafts by lookup, e.g. numTokens 4; {} for its defaults."
+    )
+
+    rules = (
+        Rule(
+            expression="has(self.ngram)",
+            message="write how tokens are drafted, such as ngram: {}",
+            holds=lambda speculative: speculative.ngram is not None,
+            field=".ngram",
+        ),
     )

@@ -13,7 +13,13 @@ from llama_operator.api.enums import (
     KvCacheDType,
     ModelFormat,
 )
-from llama_operator.api.features import AuthSpec, ChatTemplateSpec, PrefixCaching, TlsSpec
+from llama_operator.api.features import (
+    AuthSpec,
+    ChatTemplateSpec,
+    PrefixCaching,
+    SpeculativeSpec,
+    TlsSpec,
+)
 from llama_operator.api.fields import (
     EngineVersionName,
     EnvironmentName,
@@ -324,6 +330,10 @@ class LlamaDeploymentSpec(ApiModel):
         default=PodTemplate(),
         description="Labels, annotations and fields of the pods, e.g. spec.runtimeClassName "
         "nvidia.",
+    )
+    speculative: SpeculativeSpec | None = Field(
+        default=None,
+        description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."

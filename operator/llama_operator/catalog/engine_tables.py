@@ -29,6 +29,8 @@ FIELDS: Final = (
     "spec.memory.utilizationPercent",
     "spec.servedModelNames",
     "spec.servedModelNames[1]",
+    "spec.speculative",
+    "spec.speculative.ngram.lookupTokens",
     "spec.tls",
 )
 """Fields of the spec that some engine cannot follow; `=` names a value, `>` a bound, `[1]` a

@@ -3,11 +3,12 @@
 An engine version names what it has in engine_arguments.csv, and engine_limits.csv refuses the rest.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.features import PrefixCaching
+from llama_operator.api.features import NgramSpec, PrefixCaching
 from llama_operator.api.plan import Plan
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.engine import EnvVar, Files, SecretArgument
@@ -39,13 +40,14 @@ def feature_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple
 
 def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     """Environment of the features that are on."""
-    if deployment.spec.auth is not None:
-        reference = deployment.spec.auth.api_key_secret_ref
+    spec, names = deployment.spec, Names.of(plan).names
+    if spec.auth is not None:
+        reference = spec.auth.api_key_secret_ref
         yield EnvVar(
-            Names.of(plan)["api_key_variable"],
-            secret_name=reference.name,
-            secret_key=reference.key,
+            names["api_key_variable"], secret_name=reference.name, secret_key=reference.key
         )
+    if "ngram_variable" in names and spec.speculative is not None and spec.speculative.ngram:
+        yield EnvVar(names["ngram_variable"], str(spec.speculative.ngram.num_tokens))
 
 
 def secret_arguments(plan: Plan, deployment: LlamaDeployment) -> tuple[SecretArgument, ...]:
@@ -71,6 +73,24 @@ def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
         yield "chat_template", f"{CHAT_TEMPLATE_PATH}/{CHAT_TEMPLATE_FILE}"
     if spec.memory.prefix_caching is not PrefixCaching.AUTO:
         yield _PREFIX_CACHING[spec.memory.prefix_caching], ""
+    if spec.speculative is not None and spec.speculative.ngram is not None:
+        yield from _ngram(spec.speculative.ngram)
+
+
+def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:
+    """Each engine's own way to say it; none has the settings of another."""
+    lookup = {} if ngram.lookup_tokens is None else {"prompt_lookup_max": ngram.lookup_tokens}
+    config = {"method": "ngram", "num_speculative_tokens": ngram.num_tokens, **lookup}
+    yield "ngram_config", json.dumps(config, separators=(",", ":"))
+    yield "ngram_algorithm", "NGRAM"
+    # SGLang counts the last token of the answer among those that it verifies, and by default
+    # drafts a tree, which most of its attention backends refuse.
+    yield "ngram_verified_tokens", str(ngram.num_tokens + 1)
+    yield "ngram_breadth", "1"
+    yield "ngram_type", "ngram-simple"
+    yield "ngram_tokens", str(ngram.num_tokens)
+    if ngram.lookup_tokens is not None:
+        yield "ngram_lookup", str(ngram.lookup_tokens)
 
 
 def _files(deployment: LlamaDeployment) -> Iterator[Files]:

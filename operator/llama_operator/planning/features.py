@@ -1,4 +1,4 @@
-"""Reasons of a plan that tell how the engine does what the spec and the model ask of it."""
+"""What features of the spec mean for a plan: what they take, and what to know of them."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,13 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.engine_notes import TOOLS, engine_notes
 from llama_operator.engines.arguments import asked_fields
 from llama_operator.planning.choices import Choice
+
+
+def drafted_tokens(spec: LlamaDeploymentSpec) -> int:
+    """Tokens that are drafted for each sequence of a step; 0 without speculative decoding."""
+    if spec.speculative is None or spec.speculative.ngram is None:
+        return 0
+    return spec.speculative.ngram.num_tokens
 
 
 def feature_reasons(spec: LlamaDeploymentSpec, choice: Choice) -> Iterator[str]:

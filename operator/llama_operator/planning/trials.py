@@ -12,6 +12,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
+from llama_operator.planning.features import drafted_tokens
 from llama_operator.planning.host_requests import requested_host
 from llama_operator.sizing.engine_budget import (
     Budgeting,
@@ -306,7 +307,10 @@ def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Lo
     rules, size = _rules(choice), candidate.tensor_parallel_size
     defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
     tokens = memory.max_num_batched_tokens
-    seqs = memory.max_num_seqs or max(defaults.max_num_seqs, spec.context.concurrency)
+    # Engines profile a step with one draft of a sequence at most, so that the logits of more would
+    # come on top of their budget: fewer sequences draft as many tokens as all had without drafts.
+    own = defaults.max_num_seqs // (1 + drafted_tokens(spec))
+    seqs = memory.max_num_seqs or max(own, spec.context.concurrency)
     if memory.max_num_seqs is None and tokens is not None:
         seqs = min(seqs, tokens)
     return Load(
@@ -358,6 +362,7 @@ def _setting(
         kv_cache_dtype=KV_DTYPES[spec.memory.kv_cache_d_type],
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
+        speculative_tokens=drafted_tokens(spec),
     ).setting()
 
 

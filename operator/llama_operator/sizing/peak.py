@@ -27,7 +27,7 @@ class Step:
 
     Attributes:
         tokens: `max_num_batched_tokens`.
-        seqs: `max_num_seqs`.
+        seqs: `max_num_seqs`, each counted with its drafted tokens.
         tensor_parallel_size: ranks that share feed-forward layers.
         dtype_bytes: bytes of the compute dtype.
         fused_experts: experts compute in their stored format (mxfp4) and need no room of their own.

@@ -50,6 +50,7 @@ class Serving:
         stored_bytes: of all tensors of a GGUF file, where its header was read.
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
+        speculative_tokens: drafted for each sequence of a step.
     """
 
     model: ModelShape
@@ -74,6 +75,7 @@ class Serving:
     stored_bytes: int | None = None
     expert_parallel: bool = False
     flash_attention: bool = True
+    speculative_tokens: int = 0
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -114,6 +116,7 @@ class Serving:
             stored_bytes=self.stored_bytes,
             expert_parallel=self.expert_parallel,
             flash_attention=self.flash_attention,
+            speculative_tokens=self.speculative_tokens,
         )
 
     def _check(self, rules: EngineRules) -> None:

@@ -42,6 +42,7 @@ class Setting:
             the mix.
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
+        speculative_tokens: drafted for each sequence of a step, and verified beside its own.
     """
 
     model: ModelShape
@@ -64,6 +65,16 @@ class Setting:
     stored_bytes: int | None = None
     expert_parallel: bool = False
     flash_attention: bool = True
+    speculative_tokens: int = 0
+
+    @property
+    def verified_tokens(self) -> int:
+        """Tokens of a step whose logits are taken: one of each sequence, and its drafts.
+
+        A step has `max_num_batched_tokens` at most.
+        """
+        drafted = self.max_num_seqs * (1 + self.speculative_tokens)
+        return min(drafted, max(self.max_num_seqs, self.max_num_batched_tokens))
 
     @property
     def dtype_bytes(self) -> int:

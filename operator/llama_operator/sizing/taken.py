@@ -33,7 +33,7 @@ def taken_by_stage(setting: Setting) -> tuple[Taken, ...]:
         setting.ranks,
         setting.stages,
         setting.max_num_batched_tokens,
-        setting.max_num_seqs,
+        setting.verified_tokens,
         setting.dtype_bytes,
         setting.enforce_eager,
         setting.nvlink,
@@ -49,7 +49,7 @@ def _taken(
     tensor_parallel_size: int,
     pipeline_parallel_size: int,
     max_num_batched_tokens: int,
-    max_num_seqs: int,
+    verified_tokens: int,
     dtype_bytes: int,
     enforce_eager: bool,
     nvlink: bool,
@@ -57,7 +57,7 @@ def _taken(
 ) -> tuple[Taken, ...]:
     step = Step(
         tokens=max_num_batched_tokens,
-        seqs=max_num_seqs,
+        seqs=verified_tokens,
         tensor_parallel_size=tensor_parallel_size,
         dtype_bytes=dtype_bytes,
         fused_experts=scheme.family == FUSED_EXPERTS,
@@ -95,7 +95,7 @@ def _taken(
                 model,
                 layers=len(layers),
                 tensor_parallel_size=tensor_parallel_size,
-                max_num_seqs=max_num_seqs,
+                max_num_seqs=verified_tokens,
                 max_num_batched_tokens=max_num_batched_tokens,
             )
             if captured

@@ -1,4 +1,4 @@
-"""The page on tool calling says what SGLang's own parser was recorded to do, and what plans say."""
+"""The page on tool calling says what the engines' own parsers did, and what plans say."""
 
 import json
 from typing import Any
@@ -12,12 +12,19 @@ from support.captured_parser import capture
 from unit.docs.pages import table, text_of
 
 PAGE = "docs/explanation/tool-calling.md"
-ROWS = capture("sglang-0.5.23.tool-calls.json")["rows"]
+RECORDED = {
+    "vLLM": capture("vllm-0.33.0.tool-calls.json"),
+    "SGLang": capture("sglang-0.5.23.tool-calls.json"),
+}
 SHORT = {
     "W": '{"name": "get_weather", "parameters": {"city": "Paris"}}',
     "B": '{"name": "brave_search", "parameters": {"query": "llamas"}}',
 }
-ARGUMENTS = {"get_weather": {"city": "Paris"}, "brave_search": {"query": "llamas"}}
+ARGUMENTS = {
+    "get_weather": {"city": "Paris"},
+    "brave_search": {"query": "llamas"},
+    "unknown": {},
+}
 SHOWN = table(PAGE, "answer")
 
 
@@ -38,22 +45,31 @@ def test_the_page_says_what_its_letters_stand_for() -> None:
         )
 
 
-def test_the_page_has_every_recorded_answer() -> None:
-    assert [long(row[0]) for row in SHOWN] == [row["text"] for row in ROWS]
+@pytest.mark.parametrize("engine", sorted(RECORDED))
+def test_the_page_has_every_recorded_answer(engine: str) -> None:
+    assert RECORDED[engine]["parser"] == ENGINES[engine].tool_call_parser(("tools",))
+    assert [long(row[0]) for row in SHOWN] == [row["text"] for row in RECORDED[engine]["rows"]]
 
 
 @pytest.mark.parametrize(
     ("shown", "recorded"),
-    [pytest.param(*pair, id=pair[1]["text"]) for pair in zip(SHOWN, ROWS, strict=True)],
+    [
+        pytest.param(row[first : first + 2], recorded, id=f"{engine}: {recorded['text']}")
+        for engine, first in (("vLLM", 1), ("SGLang", 3))
+        for row, recorded in zip(SHOWN, RECORDED[engine]["rows"], strict=True)
+    ],
 )
-def test_content_and_calls_are_those_recorded(shown: list[str], recorded: dict[str, Any]) -> None:
-    assert long(shown[1]) == recorded["content"]
-    names = [] if shown[2] == "none" else [cell.strip(" `") for cell in shown[2].split(",")]
+def test_calls_and_content_are_those_recorded(shown: list[str], recorded: dict[str, Any]) -> None:
+    calls, content = shown
+    assert long(content) == recorded["content"]
+    names = [] if calls == "none" else [cell.strip(" `") for cell in calls.split(",")]
     assert recorded["calls"] == [[name, ARGUMENTS[name]] for name in names]
 
 
-def test_no_built_in_form_becomes_a_call() -> None:
-    built_in = [row for row in ROWS if ".call(" in row["text"] or "print(" in row["text"]]
+@pytest.mark.parametrize("engine", sorted(RECORDED))
+def test_no_built_in_form_becomes_a_call(engine: str) -> None:
+    rows = RECORDED[engine]["rows"]
+    built_in = [row for row in rows if ".call(" in row["text"] or "print(" in row["text"]]
     assert len(built_in) == 4
     assert all(row["calls"] == [] for row in built_in)
 

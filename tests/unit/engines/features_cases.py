@@ -15,6 +15,10 @@ def prefix(word: str) -> dict[str, Any]:
     return {"memory": {"prefixCaching": word}}
 
 
+def ngram(**settings: int) -> dict[str, Any]:
+    return {"speculative": {"ngram": settings}}
+
+
 @dataclass(frozen=True)
 class Followed:
     """A field that an engine follows: what is added to its container."""
@@ -72,8 +76,50 @@ FOLLOWED = (
     Followed("LlamaCpp", "11434", prefix("Enabled"), ("--cache-prompt",), what="prefixes"),
     Followed("LlamaCpp", "11434", prefix("Disabled"), ("--no-cache-prompt",), what="none"),
     Followed("MLX", "0.32.2", prefix("Auto"), what="its own choice"),
+    Followed(
+        "vLLM", "0.33.0", ngram(numTokens=3),
+        ('--speculative-config={"method":"ngram","num_speculative_tokens":3}',), what="drafts",
+    ),
+    Followed(
+        "vLLM", "0.33.0", ngram(lookupTokens=2),
+        (
+            '--speculative-config={"method":"ngram","num_speculative_tokens":4,'
+            '"prompt_lookup_max":2}',
+        ),
+        what="drafts with a bound",
+    ),
+    Followed(
+        "SGLang", "0.5.23", ngram(numTokens=3),
+        (
+            "--speculative-algorithm=NGRAM", "--speculative-num-draft-tokens=4",
+            "--speculative-ngram-max-bfs-breadth=1",
+        ),
+        what="drafts",
+    ),
+    Followed(
+        "LlamaCpp", "11434", ngram(numTokens=3),
+        ("--spec-type", "ngram-simple", "--spec-ngram-simple-size-m", "3"), what="drafts",
+    ),
+    Followed(
+        "LlamaCpp", "11434", ngram(lookupTokens=2),
+        (
+            "--spec-type", "ngram-simple", "--spec-ngram-simple-size-m", "4",
+            "--spec-ngram-simple-size-n", "2",
+        ),
+        what="drafts with a bound",
+    ),
 )  # fmt: skip
 REFUSED = (
+    ("Transformers", "5.23.0", ngram(), "spec.speculative", "it has no argument for it"),
+    ("MLX", "0.32.2", ngram(), "spec.speculative", "it drafts with another model alone"),
+    (
+        "SGLang", "0.5.23", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
+        "it looks drafts up in a tree of its own",
+    ),
+    (
+        "TGI", "2.2.0", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
+        "it looks drafts up by a length of its own",
+    ),
     ("TGI", "2.2.0", KEY, "spec.auth", "version 2 asks for no key"),
     ("Transformers", "5.23.0", KEY, "spec.auth", "it asks for no key"),
     ("MLX", "0.32.2", KEY, "spec.auth", "it asks for no key"),
@@ -91,6 +137,7 @@ REFUSED = (
     ),
 )  # fmt: skip
 SET_TWICE = (
+    ("vLLM", {"extraArgs": ["--speculative-config={}"]}, "extraArgs[0]", "spec.speculative"),
     ("vLLM", {"extraArgs": ["--api-key=a"]}, "extraArgs[0]", "spec.auth.apiKeySecretRef"),
     ("vLLM", {"extraArgs": ["--ssl-certfile=a"]}, "extraArgs[0]", "spec.tls"),
     ("vLLM", {"extraArgs": ["--chat-template=a"]}, "extraArgs[0]", "spec.chatTemplate"),

@@ -17,7 +17,16 @@ from llama_operator.render.objects import render
 from llama_operator.render.pod import pod_template
 from support.llama_server_help import llama_server_arguments
 from support.tgi_environment import check as check_tgi
-from unit.engines.features_cases import FOLLOWED, KEY, REFUSED, SET_TWICE, TEMPLATE, TLS, Followed
+from unit.engines.features_cases import (
+    FOLLOWED,
+    KEY,
+    REFUSED,
+    SET_TWICE,
+    TEMPLATE,
+    TLS,
+    Followed,
+    ngram,
+)
 from unit.engines.vllm_parser import vllm_parser
 from unit.engines.wheel_parsers import mlx_parser, sglang_parser
 from unit.render.kubelet import expand
@@ -77,6 +86,16 @@ def expanded(found: Container) -> list[str]:
 
 def test_sglang_gets_the_key_itself() -> None:
     assert sglang_parser().parse(expanded(container("SGLang", "0.5.23", **KEY))).api_key == "k"
+
+
+@pytest.mark.parametrize("version", ["2.2.0", "3.3.7"])
+def test_tgi_is_told_how_many_tokens_to_draft(version: str) -> None:
+    plain = container("TGI", version)
+    added = {one.name: one.value for one in container("TGI", version, **ngram(numTokens=3)).env}
+    for one in plain.env:
+        assert added.pop(one.name) == one.value
+    assert added == {"SPECULATE": "3"}
+    check_tgi(version, added)
 
 
 @pytest.mark.parametrize(

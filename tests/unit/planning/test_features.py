@@ -67,3 +67,64 @@ def test_the_plan_says_how_tools_are_called_and_what_to_know(
     wanted = spec(size="8b", format="pytorch", engine={"type": engine}, **fields)
     reasons = planned(wanted, node("a", A100, 1)).plan.reasons
     assert [one for one in reasons if one.startswith(("tool calls:", "spec.auth:"))] == expected
+
+
+LOGITS = 256 * 128_256 * 4
+"""fp32 logits of 256 sequences; 128,256 is a multiple of 64."""
+HIDDEN = 2_048 * 4_096 * 2
+"""bf16 hidden states of 2,048 tokens."""
+
+
+@pytest.mark.parametrize(
+    ("fields", "rows"),
+    [
+        pytest.param({"ngram": {"numTokens": 4}}, 5, id="four drafts and the next token"),
+        pytest.param({"ngram": {"numTokens": 16}}, 8, id="a step of 2,048 tokens ends it"),
+    ],
+)
+def test_logits_of_drafted_tokens_are_counted(fields: dict[str, Any], rows: int) -> None:
+    wanted: dict[str, Any] = {
+        "size": "8b",
+        "format": "awq",
+        "context": {"maxModelLen": 8192},
+        "memory": {"maxNumSeqs": 256, "maxNumBatchedTokens": 2048},
+    }
+    found = planned(spec(**wanted, speculative=fields), node("a", A100, 1)).plan
+    # 3.65 copies of the logits, 0.04 GiB of the sampler; memory model, section 6.
+    assert found.memory_per_gpu.activation_bytes == int(
+        3.65 * LOGITS * rows + HIDDEN + 0.04 * 2**30
+    )
+    plain = planned(spec(**wanted), node("a", A100, 1)).plan
+    more = found.memory_per_gpu.activation_bytes - plain.memory_per_gpu.activation_bytes
+    less = plain.memory_per_gpu.kv_cache_bytes - found.memory_per_gpu.kv_cache_bytes
+    assert abs(more - less) < 2 * BLOCK
+
+
+BLOCK = 16 * 131_072
+"""Bytes of the 16 tokens that the KV cache is counted in: 131,072 each."""
+
+
+@pytest.mark.parametrize(
+    ("drafts", "seqs"),
+    [
+        pytest.param(None, 256, id="the engine's own without drafts"),
+        pytest.param(1, 128, id="half with one"),
+        pytest.param(4, 51, id="a fifth with four, rounded down"),
+    ],
+)
+def test_fewer_sequences_run_with_drafts(drafts: int | None, seqs: int) -> None:
+    fields: dict[str, Any] = {} if drafts is None else ngram(drafts)
+    found = planned(spec(size="8b", format="awq", **fields), node("a", A100, 1)).plan
+    assert found.max_num_seqs == seqs
+
+
+def ngram(tokens: int) -> dict[str, Any]:
+    return {"speculative": {"ngram": {"numTokens": tokens}}}
+
+
+def test_drafts_of_llama_cpp_take_host_memory() -> None:
+    wanted: dict[str, Any] = {"size": "8b", "format": "ggufv2"}
+    plain = planned(spec(**wanted), node("a", A100, 1)).plan.host.memory_bytes
+    drafting = planned(spec(**wanted, speculative={"ngram": {}}), node("a", A100, 1)).plan
+    # Logits and a hidden state of 4 more tokens in each of 2 slots, in fp32.
+    assert drafting.host.memory_bytes - plain == 2 * 4 * (128_256 + 4_096) * 4
