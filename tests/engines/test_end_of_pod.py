@@ -17,7 +17,7 @@ from support.kubelet import end_pod
 from support.rendered_engine import MLX_REPOSITORY, NAME, RenderedEngine
 
 CONTEXT = 8192
-TOKENS = {"LlamaCpp": 2000, "MLX": 400}
+TOKENS = {"LlamaCpp": 2000, "MLX": 300}
 """Some two seconds of an answer, a fifth of the preStop."""
 MODELS = {"LlamaCpp": NAME, "MLX": MLX_REPOSITORY}
 
