@@ -6,7 +6,7 @@ import pytest
 
 from engines import Engines
 from support.engine_parsers import llama_server_refusal, mlx_server_refusals
-from support.rendered_engine import container
+from unit.engines.engine_plans import PLANS, Variant, container, loads, variants
 
 LLAMA_SERVER_LINES = [
     pytest.param("--model /m.gguf -ngl all -fa on -ctk q8_0 -ctv q8_0 --jinja", None, id="GPU"),
@@ -56,7 +56,13 @@ def test_mlx_says_why_it_refuses(engines: Engines) -> None:
         assert (refusal or "").startswith(expected or ""), line
 
 
-def test_the_engines_take_what_is_rendered(engines: Engines) -> None:
-    llama_cpp, mlx = (container(name, "http://hub") for name in ("LlamaCpp", "MLX"))
-    assert llama_server_refusal(engines.llama_server, llama_cpp.args) is None
-    assert mlx_server_refusals(engines.mlx_python, [mlx.args]) == [None]
+@pytest.mark.parametrize("variant", variants(PLANS["LlamaCpp"]), ids=lambda one: one.name)
+def test_llama_server_takes_what_is_rendered(engines: Engines, variant: Variant) -> None:
+    arguments = container(PLANS["LlamaCpp"], variant).args
+    assert llama_server_refusal(engines.llama_server, arguments) is None
+
+
+def test_mlx_takes_what_is_rendered(engines: Engines) -> None:
+    plan = PLANS["MLX"]
+    lines = [container(plan, variant).args for variant in variants(plan) + loads(plan)]
+    assert mlx_server_refusals(engines.mlx_python, lines) == [None] * len(lines)

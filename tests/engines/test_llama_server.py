@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 
 import pytest
 
-from doubles.hub_server import COMMIT, HubServer
+from doubles.hub_server import COMMIT
+from llama_operator.engines.arguments import SLOTS_LIMIT
 from llama_operator.engines.llamacpp import LlamaCpp
 from support.engine_process import EngineEndedError, EngineProcess
 from support.rendered_engine import (
@@ -52,7 +54,20 @@ def test_it_ends_by_itself_when_told_to(llama_server: RenderedEngine) -> None:
         assert engine.stop() == 0
 
 
-def test_it_says_why_it_cannot_start(llama_server: RenderedEngine, hub: HubServer) -> None:
+@pytest.mark.parametrize("slots", [SLOTS_LIMIT, SLOTS_LIMIT + 1])
+def test_it_starts_with_256_slots_and_no_more(llama_server: RenderedEngine, slots: int) -> None:
+    words = list(llama_server.container.args)
+    words[words.index("--parallel") + 1] = str(slots)
+    changed = replace(llama_server, container=replace(llama_server.container, args=tuple(words)))
+    with changed.start() as engine:
+        if slots <= SLOTS_LIMIT:
+            changed.wait_started(engine)
+            return
+        with pytest.raises(EngineEndedError, match="n_seq_max must be <= 256"):
+            changed.wait_started(engine)
+
+
+def test_it_says_why_it_cannot_start(llama_server: RenderedEngine) -> None:
     arguments = [word.replace("F16", "Q8_0") for word in llama_server.arguments]
     with (
         EngineProcess(
