@@ -11,12 +11,14 @@ from controlplane import wait_until
 from doubles.hub_server import COMMIT, Handler, HubServer
 from engines import Engines
 from llama_operator.engines.engine import ExecProbe
+from llama_operator.engines.mlx import MLX
 from support.engine_process import EngineEndedError, reserved_port
 from support.rendered_engine import (
     GGUF_REPOSITORY,
     MLX_REPOSITORY,
     RenderedEngine,
     add_repositories,
+    run,
 )
 from support.tiny_llama import TinyLlama
 
@@ -136,6 +138,20 @@ def test_probes_succeed_while_it_serves(make: Make, name: str) -> None:
             assert made.succeeds(probe)
     for probe in (made.container.startup, made.container.readiness, made.container.liveness):
         assert not made.succeeds(probe)
+
+
+def test_a_proxy_for_downloads_is_not_asked_for_the_engine_itself(make: Make) -> None:
+    made = make("MLX")
+    probe = made.container.startup
+    assert isinstance(probe, ExecProbe)
+    with made.start() as process:
+        made.wait_started(process)
+        # Nobody listens on port 9, discard.
+        nobody = dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+        command = [made.translated(word) for word in probe.command]
+        assert run(command, made.environment | nobody, probe.timeout_seconds)
+        assert process.get("/metrics")[0] == 404
+        assert not MLX().metric_names()
 
 
 def test_mlx_has_not_started_before_its_model_is_there(make: Make, own_hub: HubServer) -> None:
