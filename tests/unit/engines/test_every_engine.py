@@ -171,6 +171,7 @@ def test_the_startup_probe_allows_what_the_plan_allows(
     probe = container(plan, Variant("", {"startup_seconds": seconds})).startup
 
     assert (probe.period_seconds, probe.failure_threshold) == (STARTUP_PERIOD_SECONDS, failures)
+    assert probe.timeout_seconds <= probe.period_seconds, "a probe that waits takes no longer"
 
 
 @pytest.mark.parametrize("plan", ALL)

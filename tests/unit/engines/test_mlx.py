@@ -39,7 +39,7 @@ def test_it_has_started_when_it_completes_a_text() -> None:
 
     assert isinstance(probe, ExecProbe)
     assert "http://127.0.0.1:8000/v1/completions" in probe.command[2]
-    assert (probe.timeout_seconds, probe.failure_threshold) == (60, 181)
+    assert (probe.timeout_seconds, probe.failure_threshold) == (10, 181)
 
 
 def test_it_names_no_metrics_and_no_parser_of_tool_calls() -> None:
