@@ -1,7 +1,8 @@
 """The table of accepted and refused manifests: reading tests/api/cases/*.yaml.
 
-Two tags keep long values short: `!text {of: a, times: 64, then: b}` is a string, and
-`!list {of: {name: V}, times: 3}` a list of equal items; `{n}` in a string becomes the index.
+Three tags keep long values short: `!text {of: a, times: 64, then: b}` is a string,
+`!list {of: {name: V}, times: 3}` a list of equal items, and `!map {of: key, times: 3}` a map of
+such keys; `{n}` in a string becomes the index.
 """
 
 from collections.abc import Iterator
@@ -65,7 +66,13 @@ def _list(loader: _Loader, node: yaml.MappingNode) -> list[Any]:
     return [_numbered(value["of"], index) for index in range(value["times"])]
 
 
+def _map(loader: _Loader, node: yaml.MappingNode) -> dict[str, str]:
+    value = loader.construct_mapping(node, deep=True)
+    return {_numbered(value["of"], index): "x" for index in range(value["times"])}
+
+
 _Loader.add_constructor("!text", _text)
+_Loader.add_constructor("!map", _map)
 _Loader.add_constructor("!list", _list)
 
 

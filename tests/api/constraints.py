@@ -22,6 +22,9 @@ BOUNDS = (
     "minProperties",
     "maxProperties",
 )
+ANY_KEY = "*"
+MAPS = ("spec.template.metadata.labels", "spec.template.metadata.annotations")
+"""Fields whose keys a user chooses."""
 KNOWN = frozenset(
     {
         *BOUNDS,
@@ -48,7 +51,7 @@ class Constraint:
     """One thing that a schema demands.
 
     Attributes:
-        field: path that a refusal names; `[]` stands for any item of a list.
+        field: path that a refusal names; `[]` stands for any item of a list, `*` for any key.
         keyword: the schema's word; `rule` for CEL.
         detail: the message of a rule, or the bound.
     """
@@ -89,17 +92,17 @@ def constraints(schema: Schema, path: str) -> Iterator[Constraint]:
 
 
 def generic(field: str) -> str:
-    """A field's path with `[]` for every index."""
-    return re.sub(r"\[\d+\]", "[]", field)
+    """A field's path with `[]` for every index and `*` for every key of a map."""
+    return re.sub(rf"^({'|'.join(MAPS)})[.\[].*", r"\1.*", re.sub(r"\[\d+\]", "[]", field))
 
 
 def values_at(value: Any, path: str) -> Iterator[Any]:
     """Every value at a generic path; nothing where a parent is missing or of another type."""
     head, _, rest = path.partition(".")
     name = head.removesuffix("[]")
-    if not isinstance(value, dict) or name not in value:
+    if not isinstance(value, dict) or (name not in value and name != ANY_KEY):
         return
-    found = [value[name]]
+    found = list(value.values()) if name == ANY_KEY else [value[name]]
     if head.endswith("[]"):
         found = value[name] if isinstance(value[name], list) else []
     for one in found:
@@ -167,7 +170,7 @@ def with_defaults(schema: Schema, value: Any) -> Any:
 def replace_at(value: Any, path: str, new: Any) -> Any:
     """A copy of a value in which the first place at a generic path holds something else."""
     head, _, rest = path.partition(".")
-    name = head.removesuffix("[]")
+    name = next(iter(value)) if head == ANY_KEY else head.removesuffix("[]")
     changed = dict(value)
     if head.endswith("[]"):
         items = list(value[name])
@@ -181,6 +184,9 @@ def replace_at(value: Any, path: str, new: Any) -> Any:
 def largest(schema: dict[str, Any]) -> Any:
     """A value that is as large as the schema allows."""
     kind = schema["type"]
+    if "additionalProperties" in schema:
+        child = largest(schema["additionalProperties"])
+        return {f"{index:02}": child for index in range(schema["maxProperties"])}
     if kind == "object":
         return {name: largest(child) for name, child in schema["properties"].items()}
     if kind == "array":

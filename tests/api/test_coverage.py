@@ -20,6 +20,8 @@ from api.constraints import (
 from llama_operator.api.crd import object_schema
 
 UNREACHED = {
+    Constraint("spec.template.spec.resources.cpu", "maxLength", "16"): "the rule refuses before",
+    Constraint("spec.template.spec.resources.memory", "maxLength", "16"): "the rule refuses before",
     Constraint("spec.size", "maxLength", "32"): "the rule refuses before a size is as long",
 }
 """Bounds that no accepted value reaches, each with the reason."""

@@ -14,7 +14,6 @@ FOLDER = Path(__file__).parents[2] / "manifests" / "samples"
 SAMPLES = sorted(FOLDER.glob("*.yaml"))
 OVERLAY = FOLDER / "overlay"
 PARTS = sorted((OVERLAY / "base").glob("[!k]*.yaml"))
-NOT_SERVED_YET = {"ggufv2", "mlx"}
 
 KINDS: dict[str, dict[str, Any]] = {
     "70b awq, nothing else": {"size": "70b", "format": "awq"},
@@ -23,6 +22,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "format": "pytorch",
         "context": {"maxModelLen": 8192},
         "hardware": [{"gpu": "NVIDIA-A10G"}, {"gpu": "NVIDIA-L4"}],
+    },
+    "70b awq by TGI on four A100": {
+        "format": "awq",
+        "engine": {"type": "TGI", "version": "2.2.0"},
+        "context": {"maxModelLen": 4096},
+        "hardware": [{"gpu": "NVIDIA-A100-SXM4-80GB", "count": 4}],
     },
     "70b gptq on two A100": {
         "size": "70b",
@@ -117,13 +122,6 @@ def test_a_sample_is_published_and_asks_for_a_token_where_it_must(path: Path) ->
     assert published
     chosen = [one for one in published if one.recommended or spec.quantization]
     assert any(one.gated for one in chosen) == (spec.token_secret_ref is not None)
-
-
-@pytest.mark.parametrize("path", SAMPLES, ids=name)
-def test_what_is_not_served_yet_says_so(path: Path) -> None:
-    expected = load(path)["spec"]["format"] in NOT_SERVED_YET
-    comment = " ".join(line.removeprefix("# ") for line in path.read_text().splitlines())
-    assert ("not built yet" in comment and "UnsupportedFormat" in comment) == expected
 
 
 @pytest.mark.cluster

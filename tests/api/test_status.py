@@ -68,6 +68,10 @@ def test_a_stored_object_is_what_was_written_and_the_defaults(
         "engine": {"type": "Auto"},
         "context": {"concurrency": 2},
         "memory": {"kvCacheDType": "Auto", "cudaGraphs": "Enabled", "prefixCaching": "Auto"},
+        "template": {
+            "metadata": {"labels": {}, "annotations": {}},
+            "spec": {"resources": {}},
+        },
         "replicas": 1,
         "suspend": False,
     }

@@ -143,6 +143,9 @@ def test_the_readme_tells_every_value_with_its_default() -> None:
         pytest.param({"image": {"repository": "a b"}}, "image.repository", id="a space"),
         pytest.param({"image": {"repository": "a:1.0/b:2"}}, "image.repository", id="a tag inside"),
         pytest.param({"logLevel": "trace"}, "logLevel", id="a level that does not exist"),
+        pytest.param(
+            {"imageRegistry": "https://registry.example.com"}, "imageRegistry", id="a URL"
+        ),
         pytest.param({"workers": 65}, "workers", id="too many workers"),
         pytest.param(
             {"commonLabels": {"app.kubernetes.io/name": "x"}},

@@ -67,9 +67,9 @@ def test_odd_texts_arrive_whole_by_a_create_and_by_an_edit(
 @pytest.fixture
 def newer_crd(a100: World) -> Iterator[World]:
     """The CRD of a version that knows one more engine."""
-    patch = [{"op": "add", "path": f"{ENGINES}/type/enum/-", "value": "SGLang"}]
+    patch = [{"op": "add", "path": f"{ENGINES}/type/enum/-", "value": "LMDeploy"}]
     a100.kubectl("patch", "crd", CRD, "--type=json", "-p", json.dumps(patch))
-    spec = {"size": "8b", "format": "awq", "engine": {"type": "SGLang"}}
+    spec = {"size": "8b", "format": "awq", "engine": {"type": "LMDeploy"}}
     dry = ("create", "--dry-run=server", "-f", "-")
     probe = a100.manifest("probe", spec)
     a100.wait("it is served", lambda: "created" in a100.kubectl(*dry, stdin=probe, check=False))
@@ -82,10 +82,10 @@ def older(world: World) -> None:
     enum = world.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}")
     for part in f"{ENGINES}/type/enum".strip("/").split("/"):
         enum = enum[int(part) if part.isdigit() else part]
-    if "SGLang" in enum:
-        patch = [{"op": "remove", "path": f"{ENGINES}/type/enum/{enum.index('SGLang')}"}]
+    if "LMDeploy" in enum:
+        patch = [{"op": "remove", "path": f"{ENGINES}/type/enum/{enum.index('LMDeploy')}"}]
         world.kubectl("patch", "crd", CRD, "--type=json", "-p", json.dumps(patch))
-    spec = {"size": "8b", "format": "awq", "engine": {"type": "SGLang"}}
+    spec = {"size": "8b", "format": "awq", "engine": {"type": "LMDeploy"}}
     dry = ("create", "--dry-run=server", "-f", "-")
     probe = world.manifest("probe", spec)
     world.wait(
@@ -97,7 +97,7 @@ def test_a_word_of_a_newer_version_is_told_and_an_edit_mends_it(
     newer_crd: World, operator: OperatorProcess
 ) -> None:
     world = newer_crd
-    create(world, "new", {"size": "8b", "format": "awq", "engine": {"type": "SGLang"}})
+    create(world, "new", {"size": "8b", "format": "awq", "engine": {"type": "LMDeploy"}})
     message = world.wait_condition("new", "Stalled", "True", "InvalidSpec")
     assert "spec.engine.type" in message
     assert "vLLM" in message
@@ -119,7 +119,7 @@ def test_an_edit_for_a_newer_version_leaves_what_runs_alone(
     create(world, "small", {"size": "8b", "format": "awq"})
     plan = world.wait_ready("small")["status"]["plan"]
     before, children = world.pod_uids("small"), world.children()
-    patch = {"spec": {"engine": {"type": "SGLang"}}}
+    patch = {"spec": {"engine": {"type": "LMDeploy"}}}
     world.kubectl("patch", "llama", "small", "--type=merge", "-p", json.dumps(patch))
     world.wait_condition("small", "Stalled", "True", "InvalidSpec")
     assert world.conditions("small")["Ready"][:2] == ("True", "Serving")

@@ -70,16 +70,16 @@ CASES = (
         ("classif",),
     ),
     Case(
-        "a format without an engine names those that work",
-        {"size": "8b", "format": "ggufv2"},
+        "an engine that does not load the format names those that do",
+        {"size": "8b", "format": "ggufv2", "engine": {"type": "vLLM"}},
         Reason.UNSUPPORTED_FORMAT,
-        ("ggufv2", "awq"),
+        ("ggufv2", "LlamaCpp", "awq"),
     ),
     Case(
-        "an engine of a format that is not built",
-        {"size": "8b", "format": "mlx", "quantization": "4-bit"},
-        Reason.UNSUPPORTED_FORMAT,
-        ("mlx", "awq"),
+        "a field that the engine cannot follow",
+        {"size": "8b", "format": "mlx", "memory": {"utilizationPercent": 80}},
+        Reason.INVALID_SPEC,
+        ("spec.memory.utilizationPercent", "MLX"),
     ),
     Case("no GPU nodes", AWQ_8B, Reason.NO_GPUS, ("nvidia.com/gpu",), ()),
     Case(
@@ -130,6 +130,13 @@ CASES = (
         (gpu_node("a100-0", A100, 1, ephemeral_storage="20Gi"),),
     ),
     Case(
+        "a gated repository without a token",
+        {"size": "8b", "format": "pytorch"},
+        Reason.TOKEN_REQUIRED,
+        ("meta-llama/Meta-Llama-3.1-8B-Instruct", "hub: ModelScope"),
+        (gpu_node("a100-0", A100, 1),),
+    ),
+    Case(
         # 14.99 GiB of weights; 92 % of 14.58 GiB are 13.41
         "weights that exceed the card",
         {"size": "8b", "format": "pytorch"},
@@ -172,8 +179,6 @@ CASES = (
     ),
 )
 ELSEWHERE = {
-    # test_limits
-    Reason.INVALID_SPEC,
     # test_situations, test_children
     Reason.NAME_CONFLICT,
     Reason.REJECTED_BY_API_SERVER,

@@ -58,7 +58,8 @@ def test_a_refused_deployment_is_planned_without_an_edit_when_nodes_join(
     world: World, operator: OperatorProcess
 ) -> None:
     world.add_nodes(gpu_node("a10g-0", A10G, 4))
-    world.apply("big", {"size": "70b", "format": "pytorch"})
+    token = {"name": "hf-token"}
+    world.apply("big", {"size": "70b", "format": "pytorch", "tokenSecretRef": token})
     world.wait_condition("big", "Stalled", "True", "WeightsTooLarge")
     generation = world.llama("big")["metadata"]["generation"]
     world.add_nodes(gpu_node("a100-0", A100, 8))

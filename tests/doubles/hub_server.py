@@ -23,6 +23,10 @@ class Blob:
     start: bytes
     size: int
 
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.start + str(self.size).encode()).hexdigest()
+
     def part(self, first: int, end: int) -> bytes:
         return self.start[first:end].ljust(max(0, min(end, self.size) - first), b"\0")
 
@@ -60,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     double: "HubServer"
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         port = self.server.server_address[1]
         self.double.asked.append(Asked(port, self.path, dict(self.headers.items())))
@@ -74,8 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path.startswith("/api/v1/models/"):
             self._model_scope(path.removeprefix("/api/v1/models/"), query)
         elif path.startswith("/api/models/"):
-            name, _, revision = path.removeprefix("/api/models/").partition("/revision/")
-            self._description(name, revision)
+            self._hugging_face(path.removeprefix("/api/models/"))
         else:
             name, _, rest = path.strip("/").partition("/resolve/")
             commit, _, file = rest.partition("/")
@@ -90,35 +96,52 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
-        self.double.sent += len(body)
+        if self.command == "GET":
+            self.wfile.write(body)
+            self.double.sent += len(body)
 
     def write_json(self, status: int, value: object, **headers: str) -> None:
         self.write(status, json.dumps(value).encode(), Content_Type="application/json", **headers)
 
-    def give(self, blob: Blob) -> None:
+    def give(self, blob: Blob, **headers: str) -> None:
         span = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if span is None or self.double.ignores_ranges:
-            self.write(200, blob.part(0, blob.size))
+            self.write(200, blob.part(0, blob.size), **headers)
             return
         first, end = int(span[1]), min(int(span[2]) + 1, blob.size)
         if first >= blob.size:
             self.write(416, b"", Content_Range=f"bytes */{blob.size}")
             return
         told = f"bytes {first}-{end - 1}/{blob.size}"
-        self.write(206, blob.part(first, end), Content_Range=told)
+        self.write(206, blob.part(first, end), Content_Range=told, **headers)
 
-    def _may_read(self, repository: Repository) -> bool:
-        given = self.headers.get("Authorization")
-        return repository.token is None or given == f"Bearer {repository.token}"
-
-    def _description(self, name: str, revision: str) -> None:
+    def _hugging_face(self, path: str) -> None:
+        """What is asked below `/api/models/`: a description, branches or files."""
+        name, kind, revision = re.fullmatch(
+            r"(.+?)(?:/(refs|tree|revision)(?:/(.+))?)?", path
+        ).groups("")  # type: ignore[union-attr]  # it matches every path
         repository = self.double.repositories.get(name)
         if repository is None or (repository.private and not self._may_read(repository)):
             status = 404 if "Authorization" in self.headers else 401
             told = "Invalid username or password."
             self.write_json(status, {"error": told}, X_Error_Code="RepoNotFound")
-            return
+        elif kind == "refs":
+            commits = repository.commits.items()
+            branches = [{"name": name, "targetCommit": commit} for name, commit in commits]
+            self.write_json(200, {"branches": branches, "tags": [], "converts": []})
+        elif kind == "tree":
+            self.write_json(200, [
+                {"type": "file", "path": name, "size": blob.size, "oid": blob.hash}
+                for name, blob in repository.files.items()
+            ])  # fmt: skip
+        else:
+            self._description(name, repository, revision)
+
+    def _may_read(self, repository: Repository) -> bool:
+        given = self.headers.get("Authorization")
+        return repository.token is None or given == f"Bearer {repository.token}"
+
+    def _description(self, name: str, repository: Repository, revision: str) -> None:
         commit = repository.commits.get(revision, revision)
         if commit not in repository.commits.values():
             told = f"Invalid rev id: {revision}"
@@ -134,7 +157,10 @@ class Handler(BaseHTTPRequestHandler):
         })  # fmt: skip
 
     def _resolve(self, name: str, commit: str, path: str) -> None:
-        repository = self.double.repositories[name]
+        repository = self.double.repositories.get(name)
+        if repository is None:
+            self.write_json(404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")
+            return
         if repository.gated and not self._may_read(repository):
             status = 403 if "Authorization" in self.headers else 401
             told = f"Access to model {name} is restricted."
@@ -146,11 +172,13 @@ class Handler(BaseHTTPRequestHandler):
         self._file(repository.files[path], path, X_Repo_Commit=commit)
 
     def _file(self, blob: Blob, path: str, **headers: str) -> None:
+        etag = f'"{blob.hash}"'
         if not path.endswith(LARGE):
-            self.give(blob)
+            self.give(blob, ETag=etag, **headers)
             return
         place = self.double.store(blob)
-        self.write(302, b"", Location=place, X_Linked_Size=str(blob.size), **headers)
+        told = {"X_Linked_Size": str(blob.size), "X_Linked_Etag": etag}
+        self.write(302, b"", Location=place, **told, **headers)
 
     def _model_scope(self, path: str, query: Mapping[str, str]) -> None:
         owner, name, *rest = path.split("/")
@@ -229,9 +257,8 @@ class HubServer:
 
     def store(self, blob: Blob) -> str:
         """Where the storage gives a file."""
-        key = hashlib.sha256(blob.start + str(blob.size).encode()).hexdigest()
-        self.stored[key] = blob
-        return f"http://127.0.0.1:{self.storage_port}/stored/{quote(key)}"
+        self.stored[blob.hash] = blob
+        return f"http://127.0.0.1:{self.storage_port}/stored/{quote(blob.hash)}"
 
     @contextmanager
     def serve(self) -> Iterator["HubServer"]:

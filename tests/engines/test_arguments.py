@@ -1,13 +1,12 @@
 """The parsers of the real engines take what is right and refuse what is not."""
 
 import shlex
-from pathlib import Path
 
 import pytest
 
 from engines import Engines
-from support.engine_arguments import llama_server, mlx_server
 from support.engine_parsers import llama_server_refusal, mlx_server_refusals
+from unit.engines.engine_plans import PLANS, Variant, container, loads, variants
 
 LLAMA_SERVER_LINES = [
     pytest.param("--model /m.gguf -ngl all -fa on -ctk q8_0 -ctv q8_0 --jinja", None, id="GPU"),
@@ -57,7 +56,13 @@ def test_mlx_says_why_it_refuses(engines: Engines) -> None:
         assert (refusal or "").startswith(expected or ""), line
 
 
-def test_the_engines_take_what_the_tests_start_them_with(engines: Engines) -> None:
-    model = Path("/model")
-    assert llama_server_refusal(engines.llama_server, llama_server(model, 8080)) is None
-    assert mlx_server_refusals(engines.mlx_python, [mlx_server(model, 8080)]) == [None]
+@pytest.mark.parametrize("variant", variants(PLANS["LlamaCpp"]), ids=lambda one: one.name)
+def test_llama_server_takes_what_is_rendered(engines: Engines, variant: Variant) -> None:
+    arguments = container(PLANS["LlamaCpp"], variant).args
+    assert llama_server_refusal(engines.llama_server, arguments) is None
+
+
+def test_mlx_takes_what_is_rendered(engines: Engines) -> None:
+    plan = PLANS["MLX"]
+    lines = [container(plan, variant).args for variant in variants(plan) + loads(plan)]
+    assert mlx_server_refusals(engines.mlx_python, lines) == [None] * len(lines)

@@ -4,22 +4,31 @@ import json
 import os
 import re
 import signal
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from engines import Engines
-from support.engine_arguments import ALIAS, CONTEXT_PER_SLOT, SLOTS, llama_server
+from doubles.hub_server import COMMIT
+from llama_operator.engines.arguments import SLOTS_LIMIT
+from llama_operator.engines.llamacpp import LlamaCpp
 from support.engine_process import EngineEndedError, EngineProcess
-from support.tiny_llama import TinyLlama
+from support.rendered_engine import (
+    CONTEXT_PER_SLOT,
+    GGUF_REPOSITORY,
+    NAME,
+    SLOTS,
+    RenderedEngine,
+)
 
 
 @pytest.fixture
-def endless(tmp_path: Path) -> Path:
-    """A model file that nobody ever writes to: who opens it waits."""
-    path = tmp_path / "endless.gguf"
+def endless(llama_server: RenderedEngine) -> RenderedEngine:
+    """It has downloaded a model file that nobody ever writes to: who opens it waits."""
+    cached = f"models--{GGUF_REPOSITORY.replace('/', '--')}/snapshots/{COMMIT}"
+    path = llama_server.folder("/cache") / cached / "tiny-llama-F16.gguf"
+    path.parent.mkdir(parents=True)
     os.mkfifo(path)
-    return path
+    return llama_server
 
 
 def test_it_is_healthy_when_it_has_loaded(llama_cpp: EngineProcess) -> None:
@@ -27,12 +36,10 @@ def test_it_is_healthy_when_it_has_loaded(llama_cpp: EngineProcess) -> None:
     assert (status, json.loads(text)) == (200, {"status": "ok"})
 
 
-def test_it_is_not_healthy_while_it_loads(
-    engines: Engines, endless: Path, port: int, tmp_path: Path
-) -> None:
-    arguments = [engines.llama_server, *llama_server(endless, port)]
-    with EngineProcess(arguments, port, tmp_path) as engine:
+def test_it_is_not_healthy_while_it_loads(endless: RenderedEngine) -> None:
+    with endless.start() as engine:
         engine.wait_status("/health", 503)
+        assert not endless.succeeds(endless.container.startup)
         assert json.loads(engine.get("/health")[1]) == {
             "error": {"message": "Loading model", "type": "unavailable_error", "code": 503}
         }
@@ -41,27 +48,39 @@ def test_it_is_not_healthy_while_it_loads(
         assert engine.stop() == -signal.SIGTERM
 
 
-def test_it_ends_by_itself_when_told_to(
-    engines: Engines, tiny_llama: TinyLlama, port: int, tmp_path: Path
-) -> None:
-    arguments = [engines.llama_server, *llama_server(tiny_llama.gguf, port)]
-    with EngineProcess(arguments, port, tmp_path) as engine:
-        engine.wait_status("/health")
+def test_it_ends_by_itself_when_told_to(llama_server: RenderedEngine) -> None:
+    with llama_server.start() as engine:
+        llama_server.wait_started(engine)
         assert engine.stop() == 0
 
 
-def test_it_says_why_it_cannot_start(engines: Engines, port: int, tmp_path: Path) -> None:
-    arguments = [engines.llama_server, *llama_server(tmp_path / "none.gguf", port)]
+@pytest.mark.parametrize("slots", [SLOTS_LIMIT, SLOTS_LIMIT + 1])
+def test_it_starts_with_256_slots_and_no_more(llama_server: RenderedEngine, slots: int) -> None:
+    words = list(llama_server.container.args)
+    words[words.index("--parallel") + 1] = str(slots)
+    changed = replace(llama_server, container=replace(llama_server.container, args=tuple(words)))
+    with changed.start() as engine:
+        if slots <= SLOTS_LIMIT:
+            changed.wait_started(engine)
+            return
+        with pytest.raises(EngineEndedError, match="n_seq_max must be <= 256"):
+            changed.wait_started(engine)
+
+
+def test_it_says_why_it_cannot_start(llama_server: RenderedEngine) -> None:
+    arguments = [word.replace("F16", "Q8_0") for word in llama_server.arguments]
     with (
-        EngineProcess(arguments, port, tmp_path) as engine,
-        pytest.raises(EngineEndedError, match=r"(?s)it ended: 1\n.*none\.gguf"),
+        EngineProcess(
+            arguments, llama_server.port, llama_server.directory, llama_server.environment
+        ) as engine,
+        pytest.raises(EngineEndedError, match=r"(?s)it ended: 1\n.*tiny-llama-Q8_0\.gguf"),
     ):
         engine.wait_status("/health")
 
 
 def test_it_knows_its_model_by_the_alias(llama_cpp: EngineProcess) -> None:
     [model] = json.loads(llama_cpp.get("/v1/models")[1])["data"]
-    assert model["id"] == ALIAS
+    assert model["id"] == NAME
 
 
 def test_each_slot_has_its_part_of_the_context(llama_cpp: EngineProcess) -> None:
@@ -73,21 +92,13 @@ def test_there_are_metrics_where_they_are_asked_for(llama_cpp: EngineProcess) ->
     status, text = llama_cpp.get("/metrics")
     assert status == 200
     names = set(re.findall(r"^(llamacpp:\w+)", text, re.MULTILINE))
-    assert {
-        "llamacpp:requests_processing",
-        "llamacpp:requests_deferred",
-        "llamacpp:prompt_tokens_total",
-        "llamacpp:tokens_predicted_total",
-        "llamacpp:n_busy_slots_per_decode",
-    } <= names
+    assert set(LlamaCpp().metric_names()) <= names
 
 
-def test_there_are_no_metrics_where_they_are_not(
-    engines: Engines, tiny_llama: TinyLlama, port: int, tmp_path: Path
-) -> None:
-    arguments = [engines.llama_server, *llama_server(tiny_llama.gguf, port, metrics=False)]
-    with EngineProcess(arguments, port, tmp_path) as engine:
-        engine.wait_status("/health")
+def test_there_are_no_metrics_where_they_are_not(llama_server: RenderedEngine) -> None:
+    without = llama_server.without("--metrics")
+    with without.start() as engine:
+        without.wait_started(engine)
         assert engine.get("/metrics")[0] == 501
 
 

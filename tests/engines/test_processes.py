@@ -1,5 +1,6 @@
 """An engine of a test leaves nothing behind, whatever becomes of the test."""
 
+import json
 import os
 import signal
 import socket
@@ -10,19 +11,17 @@ from pathlib import Path
 import pytest
 
 from controlplane import wait_until
-from engines import Engines
-from support.engine_arguments import llama_server
 from support.engine_process import LOOPBACK, EngineEndedError, EngineProcess, reserved_port
-from support.tiny_llama import TinyLlama
+from support.rendered_engine import RenderedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """
-import signal, sys
+import json, signal, sys
 from pathlib import Path
 from support.engine_process import EngineProcess
 
-port, folder, *arguments = sys.argv[1:]
-with EngineProcess(arguments, int(port), Path(folder)) as engine:
+port, folder, environment, *arguments = sys.argv[1:]
+with EngineProcess(arguments, int(port), Path(folder), json.loads(environment)) as engine:
     engine.wait_status("/health")
     print(engine.process.pid, flush=True)
     signal.pause()
@@ -30,12 +29,12 @@ with EngineProcess(arguments, int(port), Path(folder)) as engine:
 
 
 def test_it_dies_with_a_test_run_that_is_killed(
-    engines: Engines, tiny_llama: TinyLlama, port: int, tmp_path: Path
+    llama_server: RenderedEngine, tmp_path: Path
 ) -> None:
-    arguments = [str(engines.llama_server), *llama_server(tiny_llama.gguf, port)]
+    settings = (str(llama_server.port), str(tmp_path), json.dumps(llama_server.environment))
     path = os.pathsep.join(str(ROOT / name) for name in ("tools", "tests"))
     with subprocess.Popen(
-        [sys.executable, "-c", CODE, str(port), str(tmp_path), *arguments],
+        [sys.executable, "-c", CODE, *settings, *llama_server.arguments],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},
         text=True,

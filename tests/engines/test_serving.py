@@ -6,9 +6,8 @@ import pytest
 from huggingface_hub import InferenceClient
 from openai import OpenAI
 
-from support.engine_arguments import ALIAS
 from support.engine_process import EngineProcess
-from support.tiny_llama import TinyLlama
+from support.rendered_engine import MLX_REPOSITORY, NAME
 
 QUESTION = "hello, llama 12345 \N{LATIN SMALL LETTER U WITH DIAERESIS}"
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -26,9 +25,9 @@ def engine(request: pytest.FixtureRequest) -> EngineProcess:
 
 
 @pytest.fixture
-def model(engine: EngineProcess, mlx: EngineProcess, tiny_llama: TinyLlama) -> str:
-    """mlx_lm.server knows its model by the path that it was started with."""
-    return str(tiny_llama.folder) if engine is mlx else ALIAS
+def model(engine: EngineProcess, mlx: EngineProcess) -> str:
+    """mlx_lm.server knows its model by the repository alone."""
+    return MLX_REPOSITORY if engine is mlx else NAME
 
 
 @pytest.fixture
@@ -82,11 +81,19 @@ def test_the_inference_client_gets_a_chat(hugging_face: InferenceClient, model: 
     assert answer.usage.prompt_tokens == PROMPT_TOKENS
 
 
-def test_both_forms_are_the_same_model(
-    llama_cpp: EngineProcess, mlx: EngineProcess, tiny_llama: TinyLlama
+def test_the_inference_client_gets_a_chat_by_the_names_of_openai(
+    hugging_face: InferenceClient, model: str
 ) -> None:
+    # It has no completions: its `text_generation` speaks the protocol of TGI.
+    answer = hugging_face.chat.completions.create(
+        [{"role": "user", "content": "the llama is"}], model=model, max_tokens=ANSWER_TOKENS
+    )
+    assert answer.usage.completion_tokens == ANSWER_TOKENS
+
+
+def test_both_forms_are_the_same_model(llama_cpp: EngineProcess, mlx: EngineProcess) -> None:
     found = []
-    for engine, model in ((llama_cpp, ALIAS), (mlx, str(tiny_llama.folder))):
+    for engine, model in ((llama_cpp, NAME), (mlx, MLX_REPOSITORY)):
         with OpenAI(base_url=f"{engine.url}/v1", api_key="none", max_retries=0) as client:
             answer = client.chat.completions.create(
                 model=model,

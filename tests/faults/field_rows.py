@@ -20,7 +20,7 @@ class Row:
     """One field and its way: base, set, change, unset, (refuse), revert.
 
     Attributes:
-        path: the field; `[]` stands for the only item of a list.
+        path: the field; `[]` stands for the only item of a list, `*` for the only key of a map.
         first: the value that it is set to.
         second: the value that it is changed to.
         base: the spec that the walk begins and ends with, and that the values are put into.
@@ -44,7 +44,8 @@ class Row:
     @property
     def name(self) -> str:
         """The path as a name of a deployment."""
-        word = self.path.removeprefix("spec.").replace("[]", "-item").replace(".", "-")
+        word = self.path.removeprefix("spec.").replace("template.", "pod.").replace("*", "key")
+        word = word.replace("[]", "-item").replace(".", "-")
         return "".join(f"-{c.lower()}" if c.isupper() else c for c in word)
 
     def spec(self, step: str) -> Json:
@@ -67,6 +68,8 @@ def put(spec: Json, path: str, value: Any) -> Json:
 
 def _put(node: Any, parts: list[str], value: Any) -> Any:
     head, *rest = parts
+    if head == "*":
+        head = next(iter(node))
     if head == "[]":
         items = list(node or [None])
         items[0] = _put(items[0] or {}, rest, value) if rest else value
@@ -90,7 +93,8 @@ API_KEY = {"apiKeySecretRef": {"name": "llama-key"}}
 TEMPLATE = {"configMapKeyRef": {"name": "templates"}}
 ROWS = (
     Row(
-        "spec.model", "llama-guard-3", "llama-3.1", at(fmt="pytorch"),
+        "spec.model", "llama-guard-3", "llama-3.1",
+        at(fmt="pytorch", tokenSecretRef={"name": "hf-token", "key": "token"}),
         refused=("no-such-model", "UnknownModel"),
     ),
     Row("spec.size", "70b", "405b", required=True, refused=("9b", "UnknownModel")),
@@ -191,6 +195,49 @@ ROWS = (
     ),
     Row("spec.chatTemplate.configMapKeyRef.name", "a", "a.b-c.d0", unset="spec.chatTemplate"),
     Row("spec.chatTemplate.configMapKeyRef.key", "_", ".x-_9", at(chatTemplate=TEMPLATE)),
+    Row(
+        "spec.template", {"metadata": {"labels": {"a": "b"}}},
+        {"spec": {"priorityClassName": "system-node-critical"}},
+    ),
+    Row("spec.template.metadata", {"labels": {"a": "1"}}, {"annotations": {"a": "1"}}),
+    Row(
+        "spec.template.metadata.labels", {"a": "1", "example.com/b": ""}, {"example.com/b": "2"},
+    ),
+    Row(
+        "spec.template.metadata.labels.*", "1", "x.y_z-0",
+        at(template={"metadata": {"labels": {"example.com/a": "0"}}}),
+    ),
+    Row("spec.template.metadata.annotations", {"a": "$(HOME)", "b": "1"}, {"b": "{{ 1 }}"}),
+    Row(
+        "spec.template.metadata.annotations.*", "🦙", "a\n- b: c",
+        at(template={"metadata": {"annotations": {"example.com/a": "0"}}}),
+    ),
+    Row(
+        "spec.template.spec", {"imagePullSecrets": [{"name": "a"}]}, {"resources": {"cpu": "2"}},
+        refused=({"resources": {"memory": "90Ti"}}, "HostTooSmall"),
+    ),
+    Row("spec.template.spec.serviceAccountName", "models", "other-models"),
+    Row("spec.template.spec.priorityClassName", "system-cluster-critical", "system-node-critical"),
+    Row("spec.template.spec.runtimeClassName", "nvidia", "other-nvidia"),
+    Row(
+        "spec.template.spec.schedulerName", "default-scheduler", "nobody",
+        reasons={"change": "Starting"},
+    ),
+    Row("spec.template.spec.imagePullSecrets", [{"name": "a"}, {"name": "b"}], [{"name": "b"}]),
+    Row(
+        "spec.template.spec.imagePullSecrets[]", {"name": "a"}, {"name": "b.c"},
+        unset="spec.template.spec.imagePullSecrets",
+    ),
+    Row(
+        "spec.template.spec.imagePullSecrets[].name", "a", "b.c",
+        unset="spec.template.spec.imagePullSecrets",
+    ),
+    Row(
+        "spec.template.spec.resources", {"cpu": "2"}, {"memory": "20Gi"},
+        refused=({"cpu": "9999"}, "HostTooSmall"),
+    ),
+    Row("spec.template.spec.resources.cpu", "2500m", "4", refused=("9999", "HostTooSmall")),
+    Row("spec.template.spec.resources.memory", "20480Mi", "8Gi", refused=("90Ti", "HostTooSmall")),
     Row("spec.speculative", {"ngram": {}}, {"ngram": {"numTokens": 2}}),
     Row(
         "spec.speculative.ngram", {"lookupTokens": 2}, {"numTokens": 2}, unset="spec.speculative",

@@ -32,6 +32,16 @@ SERVER_METADATA = (
     "ownerReferences",
 )
 WITHIN = 240.0
+NAMED = """\
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: models}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: other-models}}
+---
+{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: nvidia}, handler: nvidia}
+---
+{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: other-nvidia}, handler: nvidia}
+"""
+"""Objects that values of the rows name, and without which pods are refused."""
 
 
 def test_every_field_of_the_crd_has_a_row() -> None:
@@ -172,9 +182,10 @@ def test_every_field_is_set_changed_unset_refused_and_reverted(
     world: World, operator: OperatorProcess, oracle: Oracle, record_property: Any
 ) -> None:
     world.add_nodes(
-        *(gpu_node(f"a100-{number}", A100, 8) for number in range(36)),
+        *(gpu_node(f"a100-{number}", A100, 8) for number in range(48)),
         *(gpu_node(f"h100-{number}", H100, 8) for number in range(2)),
     )
+    world.apply_text(NAMED)
     started = time.monotonic()
     before: Seen | None = None
     for step in STEPS:

@@ -12,6 +12,7 @@ def test_the_cases_cover_formats_hubs_and_sizes() -> None:
         "405b-fp8-eight-h100",
         "70b-gptq-two-replicas",
         "8b-awq-modelscope",
+        "8b-awq-template",
         "8b-fp8-kv-cache-eager",
         "8b-key-tls-template",
         "8b-pytorch-token",
@@ -59,6 +60,7 @@ def test_the_numbers_of_the_plan_add_up(case: Case) -> None:
 LAYERS_AND_KV_HEADS_PER_GPU = {
     "405b-fp8-eight-h100": (126, 1, 2),
     "70b-gptq-two-replicas": (80, 8, 2),
+    "8b-awq-template": (32, 8, 2),
     "8b-awq-modelscope": (32, 8, 2),
     "8b-fp8-kv-cache-eager": (32, 8, 1),
     "8b-key-tls-template": (32, 8, 2),

@@ -44,6 +44,19 @@ def check(version: str, environment: Mapping[str, str]) -> None:
     for together in content["conflicts"]:
         if environment.keys() >= set(together):
             raise VariableRefused(f"only one of {' and '.join(together)}")
+    _compare(version, environment)
+
+
+def _compare(version: str, environment: Mapping[str, str]) -> None:
+    """What the launcher compares before it loads anything (`launcher/src/main.rs`)."""
+    inputs = environment.get("MAX_INPUT_TOKENS", environment.get("MAX_INPUT_LENGTH"))
+    if inputs is None:
+        return
+    if int(inputs) >= int(environment.get("MAX_TOTAL_TOKENS", 2**64)):
+        raise VariableRefused("MAX_INPUT_TOKENS must be less than MAX_TOTAL_TOKENS")
+    prefill = environment.get("MAX_BATCH_PREFILL_TOKENS", inputs)
+    if version.startswith("2.") and int(inputs) > int(prefill):
+        raise VariableRefused("MAX_BATCH_PREFILL_TOKENS must be at least MAX_INPUT_TOKENS")
 
 
 def _check(option: Mapping[str, Any], value: str) -> None:

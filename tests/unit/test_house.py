@@ -31,7 +31,11 @@ MODULES = sorted(
 REGISTRIES = ("pypi.org", "files.pythonhosted.org", "registry.npmjs.org", "proxy.golang.org")
 FORBIDDEN = re.compile(
     "|".join(
-        [*map(re.escape, REGISTRIES), r"/(?:root|home/(?!vllm|me)[a-z]+|work)/", r"\.\./shared"]
+        [
+            *map(re.escape, REGISTRIES),
+            r"/(?:root|home/(?!vllm|sglang|transformers|mlx|me)[a-z]+|work)/",
+            r"\.\./shared",
+        ]
     )
 )
 SELF = Path(__file__).resolve()

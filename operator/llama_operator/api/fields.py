@@ -169,16 +169,11 @@ EnvironmentName = Annotated[
         )
     ),
 ]
-PrintableText = Annotated[
-    str,
-    Field(max_length=512),
-    ruled(
-        text_rule(
-            "^[^\\x00-\\x08\\x0b-\\x1f\\x7f]*$",
-            "control characters are not allowed; write printable text",
-        )
-    ),
-]
+PRINTABLE: Final = text_rule(
+    "^[^\\x00-\\x08\\x0b-\\x1f\\x7f]*$",
+    "control characters are not allowed; write printable text",
+)
+PrintableText = Annotated[str, Field(max_length=512), ruled(PRINTABLE)]
 GpuProduct = Annotated[
     str,
     Field(max_length=63),

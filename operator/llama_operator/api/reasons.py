@@ -19,6 +19,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     NOT_PUBLISHED = "NotPublished"
     MODEL_NOT_SERVABLE = "ModelNotServable"
+    TOKEN_REQUIRED = "TokenRequired"  # noqa: S105 - a reason, no secret
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     NAME_CONFLICT = "NameConflict"
     FIELD_CONFLICT = "FieldConflict"
@@ -99,6 +100,13 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Use a classifier server for it.",
         stalled=True,
     ),
+    Reason.TOKEN_REQUIRED: ReasonFacts(
+        "The repository is gated, and spec.tokenSecretRef names no token.",
+        "Accept the licence at the repository that the message names, make a Secret with a token "
+        "of that account and name it in spec.tokenSecretRef; or take the ungated copy that the "
+        "message names.",
+        stalled=True,
+    ),
     Reason.UNSUPPORTED_FORMAT: ReasonFacts(
         "No engine of this operator loads the format.",
         "Choose a format that the message lists.",
@@ -177,7 +185,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Lower context.maxModelLen or memory.utilizationPercent; see docs/how-to/troubleshoot.md.",
     ),
     Reason.IMAGE_PULL_FAILED: ReasonFacts(
-        "The engine's image cannot be pulled.", "Check spec.engine.image and pull secrets."
+        "The engine's image cannot be pulled.",
+        "Check spec.engine.image and spec.template.spec.imagePullSecrets.",
     ),
     Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
         "The hub does not let the engine download the model.",

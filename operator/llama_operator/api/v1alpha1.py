@@ -36,6 +36,7 @@ from llama_operator.api.fields import (
 )
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import CudaGraphs
+from llama_operator.api.pod_template import PodTemplate
 
 GROUP: Final = "llama-operator.io"
 VERSION: Final = "v1alpha1"
@@ -324,6 +325,11 @@ class LlamaDeploymentSpec(ApiModel):
         default=None,
         description="Chat template, e.g. configMapKeyRef with name chat-templates. "
         "Absent: the model's own.",
+    )
+    template: PodTemplate = Field(
+        default=PodTemplate(),
+        description="Labels, annotations and fields of the pods, e.g. spec.runtimeClassName "
+        "nvidia.",
     )
     speculative: SpeculativeSpec | None = Field(
         default=None,

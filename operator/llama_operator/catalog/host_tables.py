@@ -25,6 +25,9 @@ _LOADING_COLUMNS: Final = frozenset(
         "source",
     ]
 )
+_START_COLUMNS: Final = frozenset(
+    ["engine", "load_mb_per_second", "start_seconds", "graphs_seconds", "source"]
+)
 _MARGIN_COLUMNS: Final = frozenset(["contents", "percent", "gib", "source"])
 
 
@@ -67,6 +70,54 @@ class DiskMargin:
     percent: int
     fixed_bytes: Bytes
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStart:
+    """How long an engine may take to start, at the slow end of what was seen.
+
+    `graphs_seconds` come on top of `start_seconds` where CUDA graphs are captured.
+    """
+
+    engine: str
+    load_bytes_per_second: int
+    start_seconds: int
+    graphs_seconds: int
+    source: str
+
+
+@cache
+def read_engine_starts() -> tuple[EngineStart, ...]:
+    """Rows of engine_starts.csv.
+
+    Raises:
+        CatalogError: a cell is wrong, or an engine occurs twice.
+    """
+    rows = tuple(
+        EngineStart(
+            engine=row.one_of("engine", ENGINES),
+            load_bytes_per_second=10**6 * row.integer("load_mb_per_second", least=1, most=10**6),
+            start_seconds=row.integer("start_seconds", least=1, most=10**5),
+            graphs_seconds=row.integer("graphs_seconds", least=0, most=10**5),
+            source=row.text("source"),
+        )
+        for row in read_table("engine_starts.csv", _START_COLUMNS)
+    )
+    check_unique("engine_starts.csv", "engine", (row.engine for row in rows))
+    return rows
+
+
+def engine_start(engine: str) -> EngineStart:
+    """How long an engine may take to start.
+
+    Raises:
+        CatalogError: engine_starts.csv has no row for it.
+    """
+    for row in read_engine_starts():
+        if row.engine == engine:
+            return row
+    msg = f"engine_starts.csv has no row for {engine}"
+    raise CatalogError(msg)
 
 
 def engine_loading(engine: str) -> EngineLoading:

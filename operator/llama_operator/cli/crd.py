@@ -80,6 +80,14 @@ def cli_page() -> str:
     return cli_reference(parser(), COMMAND)
 
 
+def models_page() -> str:
+    """The page of models."""
+    # Imported here: no other command plans all of them.
+    from llama_operator.cli.models_page import model_reference
+
+    return model_reference(COMMAND)
+
+
 GENERATED: Final[dict[str, Callable[[], str]]] = {
     f"crds/{PLURAL}.{GROUP}.yaml": crd_yaml,
     "charts/llama-operator/templates/crd.yaml": chart_template,
@@ -87,6 +95,7 @@ GENERATED: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/reasons.md": lambda: reason_reference(COMMAND),
     "docs/reference/cli.md": cli_page,
     "docs/reference/metrics.md": lambda: metric_reference(COMMAND),
+    "docs/reference/models.md": models_page,
 }
 """Every generated file, by its path in the repository."""
 

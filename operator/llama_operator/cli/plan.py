@@ -13,6 +13,7 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_nodes_file, read_text
 from llama_operator.cli.plan_view import print_outcome
@@ -65,6 +66,7 @@ def register(
     )
     parser.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
     add_catalog_option(parser)
+    add_image_registry_option(parser)
     parser.add_argument(
         "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
     )
@@ -81,12 +83,13 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
+    registry = image_registry(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
     inventory = read_nodes_file(arguments.nodes) if arguments.nodes else read_inventory()
     surveyed = survey(inventory, catalog)
     outcomes = [
-        (deployment, plan_on(deployment.spec, catalog, surveyed))
+        (deployment, plan_on(deployment.spec, catalog, surveyed, image_registry=registry))
         for deployment in found.deployments
     ]
     for note in found.notes:

@@ -17,6 +17,7 @@ from llama_operator.catalog.yaml_input import parse_documents
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
 from llama_operator.cli.nodes_file import read_nodes_file, read_text
 from llama_operator.cli.plan import ReadInventory, no_cluster
 from llama_operator.errors import CatalogError, InputError, SpecError
@@ -64,6 +65,7 @@ def register(
     source.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
     source.add_argument("--plan", metavar="FILE", help="output of llama-operator plan -o json|yaml")
     add_catalog_option(parser)
+    add_image_registry_option(parser)
     parser.set_defaults(func=lambda arguments: run(arguments, read_inventory))
 
 
@@ -74,6 +76,10 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
+    registry = image_registry(arguments)
+    if registry and arguments.plan:
+        msg = "--image-registry is for planning; the plan of --plan names its image"
+        raise InputError(msg)
     catalog, errors = load_catalog(arguments)
     tell(errors)
     planner: Planner
@@ -84,7 +90,9 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         surveyed = survey(inventory, catalog)
 
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
-            return plan_on(deployment.spec, catalog, surveyed, current=current)
+            return plan_on(
+                deployment.spec, catalog, surveyed, current=current, image_registry=registry
+            )
 
     rendered = [objects(deployment, planner) for deployment in found.deployments]
     for note in found.notes:

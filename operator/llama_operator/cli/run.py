@@ -7,6 +7,7 @@ from typing import Any
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
+from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
 from llama_operator.errors import InputError
 
 _DESCRIPTION = """Run the operator against the cluster of the pod it runs in, or of a kubeconfig.
@@ -69,6 +70,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default="info",
         help="least level that is logged (default info)",
     )
+    add_image_registry_option(parser)
     parser.add_argument(
         "--rendering",
         choices=("Current", "Rehearsal"),
@@ -129,6 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
             health_port=arguments.health_port,
             metrics_port=arguments.metrics_port,
             log_level=arguments.log_level,
+            image_registry=image_registry(arguments),
             rendering=RENDERINGS[arguments.rendering],
             clock_offset=ClockOffset.parse(arguments.clock_offset),
         )

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 import uuid
+from functools import partial
 from typing import Any, Final
 
 from llama_operator import __version__
@@ -31,6 +32,7 @@ from llama_operator.controller.metrics import Metrics
 from llama_operator.controller.queue import KeyedQueue
 from llama_operator.controller.reconciler import Reconciler
 from llama_operator.controller.settings import Settings
+from llama_operator.planning.plan import plan_on
 
 _log = logging.getLogger(__name__)
 
@@ -118,7 +120,12 @@ class _Process:
             self._watch_restarted,
         )
         self._reconciler = Reconciler(
-            self._cluster, self._catalog, metrics, self._now, settings.rendering
+            self._cluster,
+            self._catalog,
+            metrics,
+            self._now,
+            settings.rendering,
+            partial(plan_on, image_registry=settings.image_registry),
         )
         self._queue: KeyedQueue[Key] = KeyedQueue(self._reconcile, settings.workers, self._failed)
         self._queue.latency = metrics.queue_latency.observe

@@ -70,12 +70,14 @@ class Reconciler:
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rendering: Rendering = CURRENT,
+        plan: Callable[..., Outcome] = plan_on,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
         self._metrics = metrics
         self._now = now
         self._rendering = rendering
+        self._plan = plan
         self._known: dict[Key, Known] = {}
         self._undecided: set[Key] = set()
         self._records: dict[Key, Child] = {}
@@ -274,7 +276,7 @@ class Reconciler:
             started = time.perf_counter()
             catalog = self._catalog.for_namespace(key[0])
             surveyed = self._cluster.ledger.survey(key, catalog, pods)
-            outcome = plan_on(deployment.spec, catalog, surveyed, current=current)
+            outcome = self._plan(deployment.spec, catalog, surveyed, current=current)
             self._metrics.plan_seconds.observe(time.perf_counter() - started)
             return outcome
 

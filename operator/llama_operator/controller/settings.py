@@ -25,8 +25,9 @@ class Settings:
     reconciled at the same time. `health_port` and `metrics_port` 0 mean any free port, which the
     log then names. `leader_election` off is for one process on a workstation only.
     `grace_seconds`: how long passes in work may go on once the process is asked to end; writes
-    that are not answered by then are waited for besides, as the fence has it. `rendering` and
-    `clock_offset` are for rehearsals.
+    that are not answered by then are waited for besides, as the fence has it. `image_registry`
+    replaces the host of engine images in new plans; empty for none. `rendering` and `clock_offset`
+    are for rehearsals.
     """
 
     kubeconfig: Path | None = None
@@ -39,6 +40,7 @@ class Settings:
     metrics_port: int = 8081
     log_level: str = "info"
     grace_seconds: float = 5.0
+    image_registry: str = ""
     rendering: Rendering = CURRENT
     clock_offset: ClockOffset = field(default_factory=ClockOffset)
 

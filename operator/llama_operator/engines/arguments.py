@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from llama_operator.api.enums import EngineType
 from llama_operator.api.plan import Plan
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.engine_tables import (
@@ -19,8 +20,9 @@ from llama_operator.errors import SpecError
 
 SLOTS_LIMIT: Final = 256
 """Most slots that llama-server starts with."""
-_OFF: Final = "--no-"
 _FIELD: Final = re.compile(r"[A-Za-z.]+")
+_DIVIDED: Final = re.compile(r"[\s*?\[\\]")
+"""What a shell makes several words of, or names of files, where an argument is not quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,12 @@ def check_engine(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
             message = f"{version.engine} {version.version} cannot follow it: {why}"
             raise SpecError(_FIELD.match(field)[0], message)  # type: ignore[index]
     for index, argument in enumerate(spec.engine.extra_args):
+        field = f"spec.engine.extraArgs[{index}]"
         row = _conflict(argument, engine_arguments(version.engine, version.numbers))
         if row is not None:
-            raise SpecError(f"spec.engine.extraArgs[{index}]", _conflict_text(argument, row))
+            raise SpecError(field, _conflict_text(argument, row))
+        if (wrong := _form_error(argument, version.engine)) is not None:
+            raise SpecError(field, wrong)
     taken = {row.name: row for row in engine_arguments(version.engine, version.numbers)}
     for index, variable in enumerate(spec.engine.env):
         if (row := taken.get(variable.name)) is not None:
@@ -96,15 +101,30 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
 
 
 def _conflict(argument: str, rows: tuple[EngineArgument, ...]) -> EngineArgument | None:
-    """The row that an argument would set as well: by its name, cut short, or by its opposite."""
+    """The row that an argument would set as well, by its name or by the beginning of it."""
     if not argument.startswith("-"):
         return None
     name = argument.partition("=")[0].replace("_", "-")
-    positive = f"--{name.removeprefix(_OFF)}" if name.startswith(_OFF) else name
-    return next(
-        (row for row in rows if row.name.startswith(name) or row.name == positive),
-        None,
-    )
+    return next((row for row in rows if _flag(row).startswith(name)), None)
+
+
+def _flag(row: EngineArgument) -> str:
+    """The flag of a row; that of a variable is called as it is, as by TGI's launcher."""
+    name = row.name
+    return name if name.startswith("-") else f"--{name.lower().replace('_', '-')}"
+
+
+def _form_error(argument: str, engine: str) -> str | None:
+    """Why an engine would not take an argument as the one that it is; None when it would."""
+    if engine == EngineType.LLAMA_CPP and argument.startswith("--") and "=" in argument:
+        name, _, value = argument.partition("=")
+        return f"{engine} takes a flag and its value as two items: {name} and {value}"
+    if engine == EngineType.TGI and (not argument or _DIVIDED.search(argument)):
+        return (
+            f"the image of {engine} hands arguments on unquoted, so write none with blanks or "
+            "* ? [ \\; each is a variable too, for spec.engine.env"
+        )
+    return None
 
 
 def _conflict_text(argument: str, row: EngineArgument) -> str:

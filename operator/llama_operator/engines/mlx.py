@@ -32,17 +32,20 @@ HOME_PATH: Final = "/home/mlx"
 PRE_STOP_SECONDS: Final = 60
 """Wait before SIGTERM, which ends every answer at once: the longest answer that a pod finishes."""
 EXIT_SECONDS: Final = 10
-ANSWER_TIMEOUT_SECONDS: Final = 60
+ANSWER_TIMEOUT_SECONDS: Final = STARTUP_PERIOD_SECONDS
+"""While the model loads a request waits: a longer one would stretch the time to start."""
 COMPLETION: Final = (
     "python3",
     "-c",
     "import json, urllib.request as r; "
-    f"r.urlopen(r.Request('http://127.0.0.1:{PORT}/v1/completions', "
+    "r.build_opener(r.ProxyHandler({})).open("
+    f"r.Request('http://127.0.0.1:{PORT}/v1/completions', "
     "json.dumps({'prompt': 'a', 'max_tokens': 1}).encode(), "
     "{'Content-Type': 'application/json'}), "
     f"timeout={ANSWER_TIMEOUT_SECONDS}).read()",
 )
-"""Asks for one token: its /health answers 200 while the model still loads."""
+"""Asks for one token: its /health answers 200 while the model still loads. A proxy that the user's
+environment names is for downloads."""
 
 
 class MLX:

@@ -1,13 +1,13 @@
 """What would fit instead of what was refused. Every one is planned before it is proposed."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from llama_operator.api.enums import KvCacheDType
+from llama_operator.api.enums import EngineType, Hub, KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Alternative
@@ -15,7 +15,13 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
-from llama_operator.planning.choices import Choice, choices, loadable
+from llama_operator.planning.choices import (
+    Choice,
+    choices,
+    engines_that_load,
+    lacks_token,
+    loadable,
+)
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
@@ -37,7 +43,7 @@ class Ground:
 
     `trials` failed for the spec itself; empty when it was refused before anything was sized.
     `outcomes` are those of patches by their text: some are proposed as they are and then with a
-    shorter context.
+    shorter context. `told` are formats, and `engine`, of which one proposal is enough and found.
     """
 
     spec: LlamaDeploymentSpec
@@ -45,6 +51,7 @@ class Ground:
     survey: Survey
     trials: tuple[Trial, ...]
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def outcome(self, patch: Patch) -> Fit | Misfit | None:
         """What comes of a patch; None when the patched spec is no valid one."""
@@ -68,20 +75,21 @@ class Ground:
 def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """At most five changes of the spec that fit this cluster, cheapest first.
 
-    Order: shorter context, fewer requests at once, larger share of the memory, fp8 KV cache,
-    smaller batch, no CUDA graphs, more GPUs, lighter quantization, other GPUs of the cluster;
-    memory model, section 8. Of each other format the best quantization that fits.
+    Order: another engine, where the named one does not load the format; shorter context, fewer
+    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, more
+    GPUs, lighter quantization, other GPUs of the cluster; memory model, section 8. Of other engines
+    the first that fits, of each other format the best quantization.
     """
     found: dict[str, Alternative] = {}
-    formats: set[str] = set()
     for title, patch in _proposals(ground):
         text = _text(patch)
-        if text in found or patch.get("format") in formats:
+        kind = patch.get("format") or ("engine" if "engine" in patch else "")
+        if text in found or kind in ground.told:
             continue
         outcome = ground.outcome(patch)
-        if isinstance(outcome, Fit):
-            if "format" in patch:
-                formats.add(patch["format"])
+        if isinstance(outcome, Fit) and not _is_closed(ground.spec, outcome):
+            if kind:
+                ground.told.add(kind)
             found[text] = Alternative(summary=f"{title}: {_numbers(outcome)}", patch=text)
         if len(found) == ALTERNATIVES_LIMIT:
             break
@@ -100,6 +108,11 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
+
+
+def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
+    """Whether what fits is gated and no token opens it; no patch adds one."""
+    return lacks_token(spec, fit.trial.choice.publication)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -126,7 +139,9 @@ def _numbers(fit: Fit) -> str:
 
 def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """Titles and patches of spec, cheapest change first; not all of them fit."""
+    yield from _other_engines(ground)
     yield from _own_context(ground)
+    yield from _other_hub(ground)
     yield from _shorter(ground.spec, ground.trials, {})
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
@@ -141,10 +156,54 @@ def _shorter(
 ) -> Iterator[tuple[str, Patch]]:
     """The longest context that any placement holds, beside another patch."""
     concurrency = spec.context.concurrency
-    longest = max((trial.longest_context(concurrency) for trial in trials), default=0)
+    roomiest = _roomiest(trials)
+    longest = max((trial.longest_context(concurrency) for trial in roomiest), default=0)
     asked = spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
+
+
+def _other_engines(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The engine that Auto takes for the format, where the one that is named does not load it."""
+    spec = ground.spec
+    if ground.trials or spec.engine.type is EngineType.AUTO or spec.format is ModelFormat.AUTO:
+        return
+    try:
+        row = ground.catalog.resolve(
+            spec.model, spec.size or "", spec.format, spec.quantization, spec.hub
+        )
+    except SpecError:
+        return
+    for version in engines_that_load(row, ground.catalog):
+        if version.engine != spec.engine.type:
+            patch: Patch = {"type": version.engine}
+            if spec.engine.version is not None:
+                patch["version"] = None
+            yield f"engine {version.engine}", {"engine": patch}
+
+
+def _roomiest(trials: Iterable[Trial]) -> Iterable[Trial]:
+    """Of trials that differ in the GPU's memory alone the one with the most, for its context."""
+    found: dict[tuple[object, ...], Trial] = {}
+    for trial in trials:
+        setting = trial.setting
+        if setting is None:
+            continue
+        key = (
+            id(trial.choice),
+            trial.candidate.tensor_parallel_size,
+            trial.verdict,
+            setting.max_model_len,
+            setting.max_num_batched_tokens,
+            setting.max_num_seqs,
+            setting.concurrency,
+            setting.dtype,
+            setting.nvlink,
+        )
+        known = found.get(key)
+        if known is None or (known.available_bytes or 0) < (trial.available_bytes or 0):
+            found[key] = trial
+    return found.values()
 
 
 def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -154,6 +213,14 @@ def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
     if own and (spec.context.max_model_len or 0) > own:
         patch = {"context": {"maxModelLen": own}}
         yield from _with_context(ground, f"maxModelLen {own:,}", patch)
+
+
+def _other_hub(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The other hub, where the model may be published so without a gate."""
+    if not ground.trials:
+        for hub in Hub:
+            if hub is not ground.spec.hub:
+                yield f"hub {hub}", {"hub": hub.value}
 
 
 def _fewer_requests(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -230,7 +297,8 @@ def _lighter(ground: Ground) -> Iterator[tuple[str, Patch]]:
     patches = [_format_patch(ground.spec, choice.publication) for choice in lighter]
     yield from patches
     for title, patch in patches:
-        yield from _shorter_beside(ground, title, patch)
+        if patch["format"] not in ground.told:
+            yield from _shorter_beside(ground, title, patch)
 
 
 def _format_patch(spec: LlamaDeploymentSpec, row: Publication) -> tuple[str, Patch]:

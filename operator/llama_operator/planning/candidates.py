@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
-from llama_operator.catalog.engine_tables import engine_images
+from llama_operator.catalog.engine_tables import EngineImage, engine_images
 from llama_operator.catalog.rows import EngineVersion, Scheme
 from llama_operator.engines.loading import load_refusal
 from llama_operator.planning.choices import Choice
@@ -68,7 +69,7 @@ def gpu_refusal(
 ) -> tuple[Reason, str] | None:
     """Why the GPUs are out of question before any byte is counted; None when they are not."""
     pool, size = candidate.pool, candidate.tensor_parallel_size
-    refusal = _engine_refusal(choice, choice.version, pool)
+    refusal = _engine_refusal(choice, choice.version, pool, own_image=spec.engine.image is not None)
     if refusal is not None:
         return Reason.UNSUPPORTED_GPU, refusal
     capability = pool.gpu.compute_capability or (0, 0)
@@ -95,31 +96,66 @@ def engine_image(version: EngineVersion, pool: GpuPool) -> str | None:
     A driver that no label tells is taken for new enough.
     """
     for row in engine_images(version.engine, version.version):
-        if row.vendor == pool.gpu.vendor and (pool.driver is None or pool.driver >= row.min_driver):
+        if row.vendor == pool.gpu.vendor and _runs(row, pool.driver):
             return row.image
     return None
 
 
-def _engine_refusal(choice: Choice, version: EngineVersion, pool: GpuPool) -> str | None:
-    """Why an engine version does not run these weights on GPUs of a pool; None when it does."""
-    engine, gpu = f"{version.engine} {version.version}", pool.gpu
-    images = engine_images(version.engine, version.version)
-    if gpu.vendor not in {row.vendor for row in images}:
-        vendors = " and ".join(dict.fromkeys(row.vendor for row in images))
-        return f"{engine} is built here for GPUs of {vendors} only"
-    if engine_image(version, pool) is None:
-        needed = min(row.min_driver for row in images if row.vendor == gpu.vendor)
-        return f"{engine} needs driver {needed}, a node has {pool.driver}"
-    if gpu.vendor == NVIDIA_VENDOR and gpu.compute_capability is None:
-        return "its compute capability is not known"
-    row = choice.publication
-    return load_refusal(
+def _engine_refusal(
+    choice: Choice, version: EngineVersion, pool: GpuPool, *, own_image: bool = False
+) -> str | None:
+    """Why an engine version does not run these weights on GPUs of a pool; None when it does.
+
+    What driver an image of the user's own needs is not known.
+    """
+    row, gpu = choice.publication, pool.gpu
+    return _kind_refusal(
         version,
         row.scheme,
         row.format,
-        quantize_at_load=row.quantize_at_load,
-        compute_capability=gpu.compute_capability,
+        row.quantize_at_load,
+        gpu.vendor,
+        gpu.compute_capability,
+        pool.driver,
+        own_image,
     )
+
+
+@lru_cache(maxsize=4096)
+def _kind_refusal(
+    version: EngineVersion,
+    scheme: str,
+    format_name: str,
+    quantize_at_load: bool,
+    vendor: str,
+    capability: tuple[int, int] | None,
+    driver: int | None,
+    own_image: bool,
+) -> str | None:
+    """The same of a kind of weights and GPU, which a survey has many of."""
+    engine = f"{version.engine} {version.version}"
+    images = engine_images(version.engine, version.version)
+    built = [image for image in images if image.vendor == vendor]
+    if not built:
+        vendors = " and ".join(dict.fromkeys(image.vendor for image in images))
+        return f"{engine} is built here for GPUs of {vendors} only"
+    if not own_image and not any(_runs(image, driver) for image in built):
+        needed = min(image.min_driver for image in built)
+        return f"{engine} needs driver {needed}, a node has {driver}"
+    if vendor == NVIDIA_VENDOR and capability is None:
+        return "its compute capability is not known"
+    return load_refusal(
+        version,
+        scheme,
+        format_name,
+        quantize_at_load=quantize_at_load,
+        compute_capability=capability,
+    )
+
+
+def _runs(image: EngineImage, driver: int | None) -> bool:
+    """Whether a driver is new enough for an image; one that no label tells is taken for it."""
+    return driver is None or driver >= image.min_driver
 
 
 def _division_obstacle(choice: Choice, size: int) -> str | None:

@@ -1,12 +1,13 @@
 """What may be served: publications that the spec allows and engines that load them, best first."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llama_operator.api.enums import EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
+from llama_operator.catalog.engine_memory import engine_memory
 from llama_operator.catalog.refusals import listed
 from llama_operator.catalog.rows import (
     EngineHost,
@@ -31,6 +32,7 @@ class Choice:
 
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
+    `left_out` are better publications that Auto passed over: they are gated, without a token.
     """
 
     model: Model
@@ -41,6 +43,7 @@ class Choice:
     version: EngineVersion
     host: EngineHost
     preferred: tuple[EngineVersion, ...] = ()
+    left_out: tuple[Publication, ...] = ()
 
     @property
     def download_bytes(self) -> int:
@@ -66,6 +69,7 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     """Publications that the spec allows with their engines, in order of preference.
 
     There is one publication unless the format is Auto, and one engine for each unless that is Auto.
+    Without a token Auto takes gated publications only where an engine serves no other.
 
     Raises:
         SpecError: nothing is published so, or no engine serves it; the reason says which.
@@ -83,13 +87,14 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     found = tuple(choice for served in tried for choice in served.choices)
     if not found:
         raise tried[0].refusal or _not_loaded(spec, rows[0], tried[0].why, catalog)
-    return found
+    return _without_gated(spec, found) or found
 
 
 def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     """Every publication of the model on the spec's hub that an engine serves, best quality first.
 
-    Each with its first engine. Empty when the catalog does not have the model, or none serves it.
+    Each with its first engine; no gated ones without a token. Empty when the catalog does not have
+    the model, or none serves it.
     """
     try:
         catalog.model(spec.model, spec.size or "")
@@ -101,6 +106,7 @@ def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
         for row in rows
         if row.hub == spec.hub
         and row.publisher_rank == 1
+        and not lacks_token(spec, row)
         and (served := _served(spec, row, catalog)).choices
     ]
     return tuple(
@@ -115,6 +121,29 @@ def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     )
 
 
+def lacks_token(spec: LlamaDeploymentSpec, row: Publication) -> bool:
+    """Whether a publication is gated and the spec names no token that opens it."""
+    return row.gated and spec.token_secret_ref is None
+
+
+def token_required(row: Publication, catalog: Catalog) -> SpecError:
+    """The refusal of a gated publication without a token; names an ungated copy if there is one."""
+    copies = "".join(
+        f"; or write hub: {copy.hub}, whose copy {copy.repository} is not gated"
+        for copy in catalog.publications(row.model, row.size)
+        if (copy.format, copy.quantization) == (row.format, row.quantization)
+        and copy.publisher_rank == 1
+        and not copy.gated
+    )
+    return SpecError(
+        "spec.tokenSecretRef",
+        f"{row.repository} on {row.hub} is gated: accept its licence there, make a Secret with a "
+        "token of that account in this namespace, and write for example tokenSecretRef: "
+        f"{{name: hf-token}}{copies}",
+        reason=Reason.TOKEN_REQUIRED,
+    )
+
+
 def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion, ...]:
     """Engines in their default versions that load a publication, in the order of Auto."""
     versions = (version for version in catalog.tables.engines if version.default)
@@ -123,6 +152,18 @@ def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion
         (rank, version) for rank, version in ranked if rank and _refusal(row, version) is None
     ]
     return tuple(version for _, version in sorted(loading, key=lambda pair: pair[0]))
+
+
+def _without_gated(spec: LlamaDeploymentSpec, found: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """The choices that need no token which the spec lacks, each with the better ones left out."""
+    kept: list[Choice] = []
+    left_out: dict[Publication, None] = {}
+    for choice in found:
+        if lacks_token(spec, choice.publication):
+            left_out[choice.publication] = None
+        else:
+            kept.append(replace(choice, left_out=tuple(left_out)) if left_out else choice)
+    return tuple(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +183,7 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
         versions, why = _asked_engines(spec, row, catalog)
         able = tuple(version for version in versions if _follows(spec, version))
         if versions and not able:
-            check_engine(spec, versions[0])
+            _check(spec, versions[0])
     except SpecError as error:
         return _Served(refusal=error)
     return _Served(
@@ -165,10 +206,27 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
 
 def _follows(spec: LlamaDeploymentSpec, version: EngineVersion) -> bool:
     try:
-        check_engine(spec, version)
+        _check(spec, version)
     except SpecError:
         return False
     return True
+
+
+def _check(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+    """Check that an engine version can follow a spec, and its steps hold a prompt where they must.
+
+    Raises:
+        SpecError: it cannot; names the field.
+    """
+    check_engine(spec, version)
+    context, tokens = spec.context.max_model_len, spec.memory.max_num_batched_tokens
+    whole = engine_memory(version.engine, version.numbers).whole_prefill_tokens
+    if context is not None and tokens is not None and tokens < context <= whole:
+        raise SpecError(
+            "spec.memory.maxNumBatchedTokens",
+            f"{version.engine} {version.version} takes a whole prompt in one step; "
+            f"write at least {context}, or leave it out",
+        )
 
 
 def _check_version(spec: LlamaDeploymentSpec, catalog: Catalog) -> None:
@@ -191,6 +249,8 @@ def _asked_engines(
     """The engine that the spec names, or all that Auto may take; and why there is none."""
     if spec.engine.type is EngineType.AUTO:
         found = engines_that_load(row, catalog)
+        if spec.engine.image is not None:
+            found = found[:1]  # an image is of one engine
         return found, "" if found else "no engine loads it"
     version = catalog.engine(spec.engine.type, spec.engine.version)
     refusal = _refusal(row, version)
@@ -199,9 +259,10 @@ def _asked_engines(
 
 def _refusal(row: Publication, version: EngineVersion) -> str | None:
     """Why an engine loads a publication on no GPU at all; None when it does."""
-    if row.engines and version.engine not in row.engines:
+    refusal = load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
+    if refusal is None and row.engines and version.engine not in row.engines:
         return f"{version.engine} is none of the engines of this row: {', '.join(row.engines)}"
-    return load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
+    return refusal
 
 
 def _shape(model: Model) -> ModelShape:
@@ -232,10 +293,11 @@ def _instead(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> I
     others = engines_that_load(row, catalog)
     if others:
         yield f"; engines that load it: {listed(version.engine for version in others)}"
-    published = dict.fromkeys(
-        f"format {choice.publication.format} ({choice.publication.quantization})"
-        for choice in loadable(spec, catalog)
-    )
+    published: dict[str, dict[str, None]] = {}
+    for choice in loadable(spec, catalog):
+        found = choice.publication
+        published.setdefault(found.format, {})[found.quantization] = None
     if published:
         engine = "" if spec.engine.type is EngineType.AUTO else f" by {spec.engine.type}"
-        yield f"; published and loaded{engine}: {', '.join(published)}"
+        formats = (f"{name} ({', '.join(kinds)})" for name, kinds in published.items())
+        yield f"; published and loaded{engine}: {'; '.join(formats)}"

@@ -1,6 +1,7 @@
 """The Plan that is written to the status, from a placement that fits."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
 from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
@@ -9,6 +10,8 @@ from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.features import feature_reasons
+from llama_operator.planning.host_requests import host_reasons
+from llama_operator.planning.image_registry import mirrored_image
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.cache import element_size, token_bytes
@@ -26,9 +29,17 @@ from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
 from llama_operator.units import format_gib
 
+CHAT: Final = "chat"
+"""Ability of models that were tuned to answer messages."""
 
-def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
+
+def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Plan:
     """The plan of what won.
+
+    Args:
+        spec: what to serve.
+        fit: what won.
+        image_registry: replaces the host of the engine's own image; empty for none.
 
     Raises:
         ValueError: the trial was not sized, so it cannot have won.
@@ -51,7 +62,8 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
         gated=row.gated,
         engine=choice.engine.name,
         engine_version=choice.version.version,
-        image=spec.engine.image or engine_image(choice.version, pool) or "",
+        image=spec.engine.image
+        or mirrored_image(engine_image(choice.version, pool) or "", image_registry),
         gpus=candidate.gpus,
         gpu=GpuChoice(
             product=pool.product,
@@ -82,7 +94,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
             disk_bytes=host.disk_bytes,
         ),
         startup_seconds=startup_seconds(
-            choice.download_bytes, cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED
+            choice.version.engine,
+            choice.download_bytes,
+            cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
         reasons=list(_reasons(spec, fit, setting, memory)),
@@ -150,6 +164,8 @@ def _reasons(
     yield _context_reason(spec, fit.trial.choice, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
+    if fit.trial.host is not None and fit.trial.host_needs is not None:
+        yield from host_reasons(spec, fit.trial.host_needs, fit.trial.host)
 
 
 def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:
@@ -160,11 +176,20 @@ def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:
             f"format {row.format} ({row.quantization}): the best published one that fits the "
             f"GPU types of this cluster; set spec.format to keep it"
         )
+    for gated in choice.left_out:
+        yield (
+            f"format {gated.format} ({gated.quantization}) left out: {gated.repository} is gated "
+            f"and spec.tokenSecretRef is not set"
+        )
     yield f"engine {choice.engine.name} {choice.version.version}: {_engine_reason(spec, choice)}"
     if spec.engine.image:
         yield (
             f"image of spec.engine.image, sized by the rules of {choice.engine.name} "
             f"{choice.version.version}"
+        )
+    if CHAT not in choice.model.abilities:
+        yield (
+            f"{row.model} is a base model: it completes text at /v1/completions and knows no chat"
         )
     if row.quantize_at_load:
         yield "the repository holds 16-bit weights, which the engine quantizes while it loads"

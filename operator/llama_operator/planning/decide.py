@@ -221,4 +221,4 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     if spec.memory.utilization_percent is None and setting.utilization > planned:
         return False
     there = replace(setting, gpu=gpu, product=gpu.product, total_bytes=gpu.total_bytes)
-    return hold(choice, candidate, there).verdict is None
+    return hold(spec, choice, candidate, there).verdict is None

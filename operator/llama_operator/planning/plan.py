@@ -6,7 +6,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
-from llama_operator.planning.choices import Choice, choices
+from llama_operator.planning.choices import Choice, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
 from llama_operator.planning.decide import Fit, decide
 from llama_operator.planning.inventory import Inventory
@@ -27,6 +27,7 @@ def plan(
     inventory: Inventory,
     *,
     current: Plan | None = None,
+    image_registry: str = "",
 ) -> Outcome:
     """Plan one replica of what the spec asks for, or say why this cluster cannot hold it.
 
@@ -38,11 +39,14 @@ def plan(
         catalog: models, GPUs, schemes and engine versions.
         inventory: GPU nodes, and the GPUs that are taken.
         current: the plan that runs; its placement is the first candidate of an edit.
+        image_registry: replaces the host of engine images but for spec.engine.image; empty for
+            none.
 
     Returns:
         A plan, free now or waiting; or a refusal with one reason and what would fit instead.
     """
-    return plan_on(spec, catalog, survey(inventory, catalog), current=current)
+    surveyed = survey(inventory, catalog)
+    return plan_on(spec, catalog, surveyed, current=current, image_registry=image_registry)
 
 
 def plan_on(
@@ -51,6 +55,7 @@ def plan_on(
     surveyed: Survey,
     *,
     current: Plan | None = None,
+    image_registry: str = "",
 ) -> Outcome:
     """`plan` over an inventory that was surveyed before, for many specs of one cluster."""
     try:
@@ -65,7 +70,12 @@ def plan_on(
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
-        return Planned(compose(spec, outcome), outcome.fits_now, waiting_message(outcome))
+        row = outcome.trial.choice.publication
+        if lacks_token(spec, row):
+            refusal = refuse_spec(token_required(row, catalog))
+            return _with_alternatives(spec, catalog, surveyed, refusal)
+        found = compose(spec, outcome, image_registry)
+        return Planned(found, outcome.fits_now, waiting_message(outcome))
     refusal = refuse_misfit(outcome.trials)
     return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
 

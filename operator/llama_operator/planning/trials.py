@@ -13,6 +13,7 @@ from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
+from llama_operator.planning.host_requests import requested_host
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -33,6 +34,7 @@ from llama_operator.sizing.outside import non_torch_bytes
 from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import DTYPE_BYTES, Setting, default_dtype
 from llama_operator.sizing.support import Reason as SizingReason
+from llama_operator.sizing.whole_prefill import longest_context, with_context
 from llama_operator.units import format_gib
 
 DEFAULT_REQUESTS: Final = 2
@@ -76,7 +78,7 @@ MEMORY_VERDICTS: Final = frozenset(
 
 _sized = lru_cache(maxsize=4096)(estimate)
 """Estimates of settings: every pass of a deployment asks for the same ones."""
-_longest = lru_cache(maxsize=4096)(largest_context)
+_longest = lru_cache(maxsize=4096)(longest_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Trial:
 
     `verdict` is None when it fits. `why` completes a sentence about the GPUs where the verdict is
     not about memory. `setting` and `estimate` are None when it was refused before it was sized.
+    `host` is what pods request, `host_needs` what the engine was found to need.
     """
 
     choice: Choice
@@ -94,6 +97,7 @@ class Trial:
     setting: Setting | None = None
     estimate: Estimate | None = None
     host: HostNeeds | None = None
+    host_needs: HostNeeds | None = None
 
     @property
     def memory(self) -> StageEstimate | None:
@@ -152,7 +156,11 @@ class Trial:
         Args:
             concurrency: requests that must fit at once.
         """
-        if self.verdict is not Reason.KV_CACHE_TOO_SMALL or self.setting is None:
+        if self.setting is None:
+            return 0
+        whole = self.setting.rules.memory.whole_prefill_tokens
+        step_follows = self.verdict is Reason.ACTIVATION_TOO_LARGE and whole
+        if self.verdict is not Reason.KV_CACHE_TOO_SMALL and not step_follows:
             return 0
         wanted = self.setting
         if wanted.concurrency != concurrency:
@@ -228,23 +236,26 @@ def fitting(
     return None
 
 
-def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
-    """Judge a setting: memory first, then the host."""
+def hold(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, setting: Setting
+) -> Trial:
+    """Judge a setting: memory first, then the host, of which the spec may ask otherwise."""
     found = _sized(setting)
     if found.reason is not None:
         if not found.stages:
             return Trial(choice, candidate, _REASONS[found.reason], found.message)
         return Trial(choice, candidate, _REASONS[found.reason], "", setting, found)
-    host = host_needs(
+    needs = host_needs(
         setting,
         choice.host,
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
     )
+    host = requested_host(spec, needs)
     why = _host_shortage(candidate, host)
     verdict = Reason.HOST_TOO_SMALL if why else None
-    return Trial(choice, candidate, verdict, why, setting, found, host)
+    return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
 
 def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load) -> Trial:
@@ -252,22 +263,30 @@ def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load
     if spec.context.max_model_len is None:
         least = _least(setting, choice)
         if not _sized(least).fits:
-            return hold(choice, candidate, least)
-        longest = _longest(setting, limit=choice.context_length)
-        setting = replace(setting, max_model_len=longest)
-    return hold(choice, candidate, setting)
+            return hold(spec, choice, candidate, least)
+        setting = _with_longest_context(spec, setting, choice)
+    return hold(spec, choice, candidate, setting)
+
+
+def _with_longest_context(spec: LlamaDeploymentSpec, setting: Setting, choice: Choice) -> Setting:
+    """The setting with the longest context; steps follow it unless the spec has their size."""
+    limit, tokens = choice.context_length, spec.memory.max_num_batched_tokens
+    if tokens is None or not setting.rules.memory.whole_prefill_tokens:
+        return with_context(setting, _longest(setting, limit=limit))
+    longest = largest_context(setting, limit=min(limit, tokens))
+    return replace(setting, max_model_len=longest)
 
 
 def _least(setting: Setting, choice: Choice) -> Setting:
     """What must fit when no length is asked for: the larger of the two."""
-    shortest = min(DEFAULT_REQUEST_TOKENS, choice.context_length)
+    shortest = with_context(setting, min(DEFAULT_REQUEST_TOKENS, choice.context_length))
     if setting.rules.budgeting is Budgeting.ALLOCATED:
-        return replace(setting, max_model_len=shortest)
-    usual = replace(setting, max_model_len=shortest, concurrency=DEFAULT_REQUESTS)
+        return shortest
+    usual = replace(shortest, concurrency=DEFAULT_REQUESTS)
     if setting.concurrency <= DEFAULT_REQUESTS:
         return usual
     block = setting.rules.memory.block_tokens
-    return max(usual, replace(setting, max_model_len=block), key=_request_bytes)
+    return max(usual, replace(shortest, max_model_len=block), key=_request_bytes)
 
 
 def _request_bytes(setting: Setting) -> int:

@@ -56,12 +56,15 @@ def desire(
 
     A recorded revision stays as it is while neither the planning inputs nor the inputs of the pod
     template changed: not for another inventory or catalog, nor for a new version of the operator.
+    An edit that takes the token from a gated plan is planned anew.
     """
     planning, template = planning_hash(deployment), template_hash(deployment)
     if recorded is not None and recorded.planning_hash == planning:
         if recorded.template_hash == template:
             return Desired(recorded, recommendation=_new_rendering(recorded, rendering))
-        return Desired(_revise(deployment, recorded, recorded.plan, planning, template, rendering))
+        if deployment.spec.token_secret_ref is not None or not recorded.plan.gated:
+            revised = _revise(deployment, recorded, recorded.plan, planning, template, rendering)
+            return Desired(revised)
     current = recorded.plan if recorded is not None else deployment.status.plan
     outcome = planner(deployment, current)
     if isinstance(outcome, Planned):

@@ -21,7 +21,7 @@ from llama_operator.reconcile.observed import Child, Json
 HISTORY_LIMIT: Final = 5
 """Revisions kept, the newest included."""
 
-_TEMPLATE_FIELDS: Final = ("servedModelNames", "tokenSecretRef")
+_TEMPLATE_FIELDS: Final = ("servedModelNames", "template", "tokenSecretRef")
 _TEMPLATE_ENGINE_FIELDS: Final = ("extraArgs", "env")
 _RUNTIME_FIELDS: Final = ("replicas", "suspend")
 
@@ -39,12 +39,15 @@ def digest(value: Any) -> str:  # noqa: ANN401 - JSON
 def planning_hash(deployment: LlamaDeployment) -> str:
     """Hash of all that planning reads from the spec, and of the replan annotation."""
     spec = _set_fields(deployment)
+    resources = spec.get("template", {}).get("spec", {}).get("resources")
     for field in (*_TEMPLATE_FIELDS, *_RUNTIME_FIELDS):
         spec.pop(field, None)
     for field in _TEMPLATE_ENGINE_FIELDS:
         spec.get("engine", {}).pop(field, None)
     if not spec.get("engine", True):
         del spec["engine"]
+    if resources:
+        spec["resources"] = resources
     return digest(
         {"spec": spec, "replan": deployment.metadata.annotations.get(ANNOTATION_REPLAN, "")}
     )

@@ -29,8 +29,11 @@ def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
             the StatefulSet that holds it.
     """
     container = engine(plan.engine).container(plan, deployment)
+    added = deployment.spec.template
     values = PodTemplateValues(
-        labels=child_labels(deployment.metadata.name),
+        labels={**added.metadata.labels, **child_labels(deployment.metadata.name)},
+        annotations=added.metadata.annotations,
+        added=added.spec,
         gpu_label=plan.gpu.label,
         accepted_products=accepted_products(plan.gpu),
         preferred_product=plan.gpu.product,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from llama_operator.api.pod_template import PodSpec
 from llama_operator.engines.engine import Container
 
 
@@ -53,10 +54,12 @@ class PodTemplateValues:
     """Values of `pod-template.yaml.j2`.
 
     `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
-    of taints.
+    of taints. `added` are fields of the pod that the user set.
     """
 
     labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    added: PodSpec
     gpu_label: str
     accepted_products: tuple[str, ...]
     preferred_product: str

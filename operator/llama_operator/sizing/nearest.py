@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
+from llama_operator.sizing import whole_prefill
 from llama_operator.sizing.checkpoints import checkpoint_bytes
 from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     highest_utilization_percent,
 )
-from llama_operator.sizing.estimate import Estimate, estimate, largest_context, stage_caches
+from llama_operator.sizing.estimate import Estimate, estimate, largest_context
 from llama_operator.sizing.offload import gpu_layers_that_fit, offloads
 from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import Setting
@@ -114,23 +115,14 @@ def nearest(
 
 
 def longest_context(serving: Serving) -> int:
-    """The longest context, in whole blocks, with which it fits; 0 if none does.
+    """The longest context with which it fits; 0 if none does.
 
-    vLLM before 0.9 prefills contexts up to 32k tokens in one step, whose activations a shorter
-    context shrinks as well, and longer ones in steps of 2,048.
+    It is the model's own, or else whole blocks.
     """
     setting = serving.setting()
-    found = largest_context(setting)
-    whole = setting.rules.memory.whole_prefill_tokens
-    if serving.max_num_batched_tokens is not None or not whole or found > whole:
-        return found
-    block = max(cache.block_tokens for cache in stage_caches(setting))
-    low, high = 0, min(whole, setting.model.max_position_embeddings) // block
-    while low < high:
-        middle = (low + high + 1) // 2
-        fits = estimate(replace(serving, max_model_len=middle * block).setting()).fits
-        low, high = (middle, high) if fits else (low, middle - 1)
-    return low * block
+    if serving.max_num_batched_tokens is not None:
+        return largest_context(setting)
+    return whole_prefill.longest_context(setting, limit=setting.model.max_position_embeddings)
 
 
 def _is_worth_it(item: Nearest, longest: int) -> bool:

@@ -2,34 +2,35 @@
 
 from typing import Final
 
+from llama_operator.catalog.host_tables import engine_start
 from llama_operator.units import ceil_div, ceil_to
 
 DOWNLOAD_BYTES_PER_SECOND: Final = 50_000_000
 """A hub over a link of 400 Mbit/s."""
-LOAD_BYTES_PER_SECOND: Final = 500_000_000
-"""The slow end of reading weights from disk into GPUs, 0.5 to 2 GB/s."""
-COMPILE_SECONDS: Final = 300
-"""The slow end of torch.compile and capturing CUDA graphs, 1 to 5 minutes."""
-EAGER_SECONDS: Final = 60
-"""The same without graphs: starting processes and profiling."""
 ROUND_SECONDS: Final = 60
 
 
-def startup_seconds(download_bytes: int, *, cuda_graphs: bool) -> int:
+def startup_seconds(engine: str, download_bytes: int, *, cuda_graphs: bool) -> int:
     """Seconds that a cold replica may take until it answers, in whole minutes.
 
-    Download, load and compile one after the other, each at the slow end of what was seen (a cold
-    405B takes more than an hour). It is a limit, not a forecast: a probe that gives up too early
-    ends a load that would have succeeded, and begins it anew for ever (kserve/kserve#5062,
-    vllm-project/aibrix#772).
+    Download, load, start and graphs one after the other, each at the slow end of what was seen
+    (engine_starts.csv; a cold 405B takes more than an hour). It is a limit, not a forecast: a probe
+    that gives up too early ends a load that would have succeeded, and begins it anew for ever
+    (kserve/kserve#5062, vllm-project/aibrix#772).
 
     Args:
+        engine: name in the catalog.
         download_bytes: weights that are downloaded.
         cuda_graphs: whether graphs are captured.
+
+    Raises:
+        CatalogError: nothing is known of the engine.
     """
+    start = engine_start(engine)
     seconds = (
         ceil_div(download_bytes, DOWNLOAD_BYTES_PER_SECOND)
-        + ceil_div(download_bytes, LOAD_BYTES_PER_SECOND)
-        + (COMPILE_SECONDS if cuda_graphs else EAGER_SECONDS)
+        + ceil_div(download_bytes, start.load_bytes_per_second)
+        + start.start_seconds
+        + (start.graphs_seconds if cuda_graphs else 0)
     )
     return ceil_to(seconds, ROUND_SECONDS)

@@ -53,6 +53,12 @@ def schema_of(annotation: Any, default: Any = ...) -> dict[str, Any]:
     return schema
 
 
+class Holder(ApiModel):
+    """A model with a map."""
+
+    values: Annotated[dict[str, Name], Field(max_length=2)] = Field(default={})
+
+
 LEAF = {
     "type": "object",
     "required": ["name"],
@@ -149,6 +155,24 @@ LEAF = {
                 **{key: value for key, value in LEAF.items() if key != "type"},
             },
             id="a default object is written out",
+        ),
+        pytest.param(
+            Holder,
+            Holder(),
+            {
+                "description": "A model with a map.",
+                "type": "object",
+                "default": {"values": {}},
+                "properties": {
+                    "values": {
+                        "type": "object",
+                        "default": {},
+                        "maxProperties": 2,
+                        "additionalProperties": {"type": "string", "maxLength": 8},
+                    }
+                },
+            },
+            id="an empty object is a default, for server-side apply that empties its parent",
         ),
         pytest.param(
             Ruled,

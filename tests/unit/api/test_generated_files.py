@@ -66,7 +66,7 @@ def test_a_stale_file_is_shown_with_its_difference(
 
 def test_a_missing_file_is_stale(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--check", f"--directory={checkout}") == 1
-    assert "6 generated files are stale" in capsys.readouterr().err
+    assert "7 generated files are stale" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llama_operator.api import names
+from llama_operator.api.pod_template import RESERVED_DOMAIN, RESERVED_LABELS
+from llama_operator.api.v1alpha1 import GROUP
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS-1035 label: what Services demand, and StatefulSets' pods as host names."""
@@ -90,3 +92,10 @@ def test_the_selector_is_what_scale_prints() -> None:
 
 def test_the_url_names_service_and_namespace() -> None:
     assert names.service_url("llama", "ml") == "http://llama.ml.svc:8000/v1"
+
+
+def test_labels_of_the_operator_are_those_that_users_may_not_set() -> None:
+    own = {*names.child_labels("llama"), names.LABEL_COMPONENT}
+    assert own == set(RESERVED_LABELS)
+    assert f"{GROUP}/" == RESERVED_DOMAIN
+    assert names.LABEL_COLOR.startswith(RESERVED_DOMAIN)

@@ -142,7 +142,7 @@ SET_TWICE = (
     ("vLLM", {"extraArgs": ["--ssl-certfile=a"]}, "extraArgs[0]", "spec.tls"),
     ("vLLM", {"extraArgs": ["--chat-template=a"]}, "extraArgs[0]", "spec.chatTemplate"),
     (
-        "vLLM", {"extraArgs": ["--no-enable-prefix-caching"]}, "extraArgs[0]",
+        "vLLM", {"extraArgs": ["--disable-prefix-caching"]}, "extraArgs[0]",
         "spec.memory.prefixCaching",
     ),
     ("SGLang", {"extraArgs": ["--api-key=a"]}, "extraArgs[0]", "spec.auth.apiKeySecretRef"),

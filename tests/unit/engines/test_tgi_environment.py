@@ -56,6 +56,8 @@ def test_the_versions_differ_in_these_options() -> None:
         pytest.param("3.3.7", {}, id="3.3.7"),
         pytest.param("2.2.0", {"DISABLE_USAGE_STATS": "true"}, id="no statistics of 2.2.0"),
         pytest.param("3.3.7", {"USAGE_STATS": "off"}, id="no statistics of 3.3.7"),
+        pytest.param("2.2.0", {"MAX_BATCH_PREFILL_TOKENS": "4000"}, id="a prompt in one step"),
+        pytest.param("3.3.7", {"MAX_BATCH_PREFILL_TOKENS": "16"}, id="a prompt in many steps"),
         pytest.param("3.3.7", {"QUANTIZE": "compressed-tensors"}, id="a quantization"),
         pytest.param("3.3.7", {"CUDA_GRAPHS": "1,2,4"}, id="a list"),
         pytest.param("3.3.7", {"CUDA_GRAPHS": "0"}, id="no graphs"),
@@ -90,6 +92,8 @@ def test_variables_are_taken(version: str, more: dict[str, str]) -> None:
         pytest.param("3.3.7", {"CUDA_MEMORY_FRACTION": "90%"}, id="a percentage"),
         pytest.param("3.3.7", {"CUDA_GRAPHS": "1, 2"}, id="a blank in a list"),
         pytest.param("3.3.7", {"CUDA_GRAPHS": ""}, id="an empty list"),
+        pytest.param("3.3.7", {"MAX_INPUT_TOKENS": "4096"}, id="no room for an answer"),
+        pytest.param("2.2.0", {"MAX_BATCH_PREFILL_TOKENS": "3999"}, id="a prompt in two steps"),
         pytest.param("3.3.7", {"ENV": "true"}, id="the option without a variable"),
     ],
 )

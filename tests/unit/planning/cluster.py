@@ -51,7 +51,16 @@ def node(
     )
 
 
+TOKEN = {"tokenSecretRef": {"name": "hf-token"}}
+"""Opens gated repositories."""
+
+
 def spec(**fields: Any) -> LlamaDeploymentSpec:
+    """The spec of somebody who has a token."""
+    return LlamaDeploymentSpec.model_validate({**TOKEN, **fields})
+
+
+def spec_without_token(**fields: Any) -> LlamaDeploymentSpec:
     return LlamaDeploymentSpec.model_validate(fields)
 
 

@@ -104,6 +104,12 @@ def test_a_lighter_format_is_proposed_with_its_numbers() -> None:
             id="a format that the engine loads",
         ),
         pytest.param(
+            {"size": "8b", "format": "awq", "engine": {"type": "LlamaCpp", "version": "11434"}},
+            [node("a", A10G, 1)],
+            {"engine": {"type": "vLLM", "version": None}},
+            id="an engine that loads the format",
+        ),
+        pytest.param(
             {"size": "70b", "format": "pytorch", "context": {"maxModelLen": 131_072}},
             [node("a", A100, 1)],
             {"format": "awq", "context": {"maxModelLen": 54_224}},

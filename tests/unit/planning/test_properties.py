@@ -82,6 +82,7 @@ bodies = st.fixed_dictionaries(
         "model": st.sampled_from(["llama-3.1-instruct", "llama-3.1", "llama-guard-3"]),
         "format": st.sampled_from(["Auto", "pytorch", "fp8", "awq", "gptq", "ggufv2", "mlx"]),
         "hub": st.sampled_from(["HuggingFace", "ModelScope"]),
+        "tokenSecretRef": st.just({"name": "hf-token"}),
         "context": st.fixed_dictionaries(
             NOTHING,
             optional={

@@ -103,7 +103,7 @@ BNB = {"size": "8b", "format": "pytorch", "quantization": "4-bit"}
             [A100_NODE],
             Reason.UNSUPPORTED_FORMAT,
             "bitsandbytes is not part of vLLM 0.33; it needs an image with vllm-bnb-plugin; "
-            "engines that load it: Transformers, SGLang, TGI",
+            "engines that load it: Transformers, SGLang",
             id="bitsandbytes",
         ),
         pytest.param(

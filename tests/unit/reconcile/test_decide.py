@@ -186,6 +186,34 @@ def test_an_edit_of_the_template_keeps_the_plan() -> None:
     assert edited.revision.objects.service == recorded.objects.service
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param({"metadata": {"labels": {"team": "search"}}}, id="a label"),
+        pytest.param({"spec": {"imagePullSecrets": [{"name": "registry"}]}}, id="a pull secret"),
+    ],
+)
+def test_what_the_spec_adds_to_the_pods_keeps_the_plan(template: dict[str, Any]) -> None:
+    recorded = first_revision()
+    edited = desire(deployment({"template": template}), recorded, unexpected).revision
+    assert edited is not None
+    assert edited.plan == recorded.plan
+    assert edited.objects.stateful_set["spec"] != recorded.objects.stateful_set["spec"]
+
+
+def test_an_empty_template_changes_nothing() -> None:
+    recorded = first_revision()
+    for template in ({}, {"metadata": {"labels": {}}, "spec": {"resources": {}}}):
+        assert desire(deployment({"template": template}), recorded, unexpected).revision == recorded
+
+
+def test_other_cpu_or_memory_is_planned_again() -> None:
+    recorded = first_revision()
+    asked = deployment({"template": {"spec": {"resources": {"memory": "96Gi"}}}})
+    with pytest.raises(AssertionError, match="planned although"):
+        desire(asked, recorded, unexpected)
+
+
 def test_an_edit_of_the_context_plans_again_with_todays_plan_first() -> None:
     recorded = first_revision()
     seen: list[object] = []

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from llama_operator.planning.outcome import Planned
+from llama_operator.api.reasons import Reason
+from llama_operator.planning.outcome import Planned, Refusal
 from llama_operator.reconcile.actions import Apply
 from llama_operator.reconcile.decide import decide
 from llama_operator.reconcile.desired import desire
@@ -113,3 +114,21 @@ def test_a_record_that_is_used_again_keeps_its_words_since_they_cannot_change() 
     [action] = [action for action in actions if isinstance(action, Apply)]
     assert action.body["revision"] == 3
     assert action.body["data"] == child.body["data"]
+
+
+def test_a_gated_plan_without_its_token_is_planned_anew_and_goes_on() -> None:
+    refusal = Refusal(Reason.TOKEN_REQUIRED, "spec.tokenSecretRef: it is gated")
+    token = deployment({"tokenSecretRef": {"name": "hf-token"}})
+    gated = Planned(plan().model_copy(update={"gated": True}), fits_now=True)
+    recorded = desire(token, None, lambda *_: gated).revision
+    assert recorded is not None
+    taken = desire(deployment(), recorded, lambda *_: refusal)
+    assert (taken.revision, taken.refusal) == (recorded, refusal)
+    other = deployment({"tokenSecretRef": {"name": "other-token"}})
+    assert desire(other, recorded, unexpected).refusal is None
+
+
+def test_what_runs_without_a_token_goes_on_after_an_upgrade() -> None:
+    gated = Planned(plan().model_copy(update={"gated": True}), fits_now=True)
+    recorded = desire(deployment(), None, lambda *_: gated).revision
+    assert desire(deployment(), recorded, unexpected).revision == recorded

@@ -107,6 +107,40 @@ def test_nodes_give_a_plan_and_the_same_objects_as_its_file(
     ]
 
 
+def test_plan_and_render_take_images_from_a_registry(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = write(tmp_path / "nodes.json", node())
+    registry = ("--image-registry", "registry.example.com/mirror")
+    image = "registry.example.com/mirror/vllm/vllm-openai:v0.33.0"
+
+    assert run("plan", "-f", MANIFEST, "--nodes", nodes, "-o", "json", *registry) == 0
+    assert json.loads(capsys.readouterr().out)[0]["plan"]["image"] == image
+    assert run("render", "-f", MANIFEST, "--nodes", nodes, *registry) == 0
+    stateful_set = documents(capsys.readouterr().out)[2]
+    assert stateful_set["spec"]["template"]["spec"]["containers"][0]["image"] == image
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(
+            ("--plan", PLAN, "--image-registry", "registry.example.com"),
+            "the plan of --plan names its image",
+            id="a plan that is made",
+        ),
+        pytest.param(
+            ("--image-registry", "https://registry.example.com"),
+            "such as registry.example.com:5000/mirror",
+            id="a URL",
+        ),
+    ],
+)
+def test_a_registry_that_cannot_be_followed_is_refused(words: tuple[str, ...], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        run("render", "-f", MANIFEST, *words)
+
+
 def test_what_does_not_fit_is_told_and_ends_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -204,3 +204,37 @@ def test_no_pod_restarts_for(metadata: dict[str, Any], spec: dict[str, Any]) -> 
 def test_a_plan_of_an_unknown_engine_is_refused() -> None:
     with pytest.raises(SpecError, match="'Ollama' is no engine"):
         pod_template(PLAN.model_copy(update={"engine": "Ollama"}), deployment())
+
+
+def test_what_the_spec_adds_to_the_pods() -> None:
+    case = BY_NAME["8b-awq-template"]
+    template = pod_template(case.plan(), case.deployment())
+    pod = template["spec"]
+
+    assert template["metadata"]["labels"] == {
+        "team": "search",
+        "example.com/cost-centre": "4711",
+        "app.kubernetes.io/name": "llama",
+        "app.kubernetes.io/instance": "llama-8b",
+        "app.kubernetes.io/managed-by": "llama-operator",
+    }
+    assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert pod["serviceAccountName"] == pod["serviceAccount"] == "models"
+    assert pod["automountServiceAccountToken"] is False
+    assert (pod["priorityClassName"], pod["runtimeClassName"]) == ("production", "nvidia")
+    assert pod["schedulerName"] == "volcano"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+    resources = pod["containers"][0]["resources"]
+    assert (resources["requests"]["cpu"], resources["requests"]["memory"]) == ("6500m", "24Gi")
+    assert resources["limits"]["memory"] == "24Gi"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param({}, id="empty"),
+        pytest.param({"metadata": {"labels": {}}, "spec": {"resources": {}}}, id="of empty parts"),
+    ],
+)
+def test_an_empty_template_adds_nothing(template: dict[str, Any]) -> None:
+    assert pod_template(PLAN, deployment(template=template)) == pod_template(PLAN, deployment())

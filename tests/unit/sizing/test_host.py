@@ -52,4 +52,11 @@ def test_disk_holds_the_download_and_a_margin() -> None:
 def test_startup_is_a_generous_budget(
     download_bytes: int, cuda_graphs: bool, expected: int
 ) -> None:
-    assert startup_seconds(download_bytes, cuda_graphs=cuda_graphs) == expected
+    assert startup_seconds("vLLM", download_bytes, cuda_graphs=cuda_graphs) == expected
+
+
+def test_engines_that_capture_no_graphs_start_the_sooner() -> None:
+    """5 GB: 100 s of download, 10 s of loading, 60 s to start, in whole minutes."""
+    assert startup_seconds("LlamaCpp", 5 * 10**9, cuda_graphs=True) == 180
+    assert startup_seconds("LlamaCpp", 5 * 10**9, cuda_graphs=False) == 180
+    assert startup_seconds("SGLang", 5 * 10**9, cuda_graphs=True) == 420
