@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HASHED_BYTES = 64 << 20
 LARGE = (".safetensors", ".gguf")
 """Files of these endings lie in the storage: the hub redirects there."""
 
@@ -22,6 +23,13 @@ class Blob:
 
     start: bytes
     size: int
+
+    def digest(self, *, lfs: bool = True) -> str:
+        """SHA-256, or SHA-1 as git has it; made up for what is too large to be read in a test."""
+        content = self.part(0, self.size) if self.size <= HASHED_BYTES else repr(self).encode()
+        if lfs:
+            return hashlib.sha256(content).hexdigest()
+        return hashlib.sha1(b"blob %d\0" % self.size + content).hexdigest()
 
     def part(self, first: int, end: int) -> bytes:
         return self.start[first:end].ljust(max(0, min(end, self.size) - first), b"\0")
@@ -125,7 +133,12 @@ class Handler(BaseHTTPRequestHandler):
             self.write_json(404, {"error": told}, X_Error_Code="RevisionNotFound")
             return
         files = [
-            {"rfilename": path, **({"size": blob.size} if repository.told_sizes else {})}
+            {
+                "rfilename": path,
+                **({"size": blob.size} if repository.told_sizes else {}),
+                "blobId": blob.digest(lfs=False),
+                **({"lfs": {"sha256": blob.digest()}} if path.endswith(LARGE) else {}),
+            }
             for path, blob in repository.files.items()
         ]
         self.write_json(200, {
@@ -185,7 +198,7 @@ def _entries(repository: Repository) -> list[dict[str, Any]]:
     trees = [{"Path": path, "Name": path, "Type": "tree", "Size": 0} for path in folders]
     return trees + [
         {"Path": path, "Name": path.rpartition("/")[2], "Type": "blob", "Size": blob.size,
-         "IsLFS": path.endswith(LARGE), "Revision": COMMIT}
+         "IsLFS": path.endswith(LARGE), "Revision": COMMIT, "Sha256": blob.digest()}
         for path, blob in repository.files.items()
     ]  # fmt: skip
 
