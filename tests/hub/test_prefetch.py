@@ -137,10 +137,13 @@ def test_damage_on_the_volume_is_found_when_asked_for(tiny: Repository, fetch: F
         pytest.param([PARTS[1], GGUF], [PARTS[0], PARTS[1], GGUF], id="two models"),
     ],
 )
-@pytest.mark.usefixtures("tiny_gguf")
-def test_gguf_files(paths: list[str], expected: list[str], fetch: Fetch) -> None:
+def test_gguf_files(
+    paths: list[str], expected: list[str], tiny_gguf: Repository, fetch: Fetch
+) -> None:
     done = fetch(gguf_paths=tuple(paths))
     assert names(done.path) == sorted(expected)
+    for path in expected:
+        assert (done.path / path).read_bytes() == tiny_gguf.files[path].start
 
 
 @pytest.mark.usefixtures("tiny_gguf")

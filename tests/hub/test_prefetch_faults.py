@@ -160,8 +160,10 @@ def test_connections_that_break_off(
     server.plays[STORED] = stops_after(MIB + 1, then=goes_away)
     done = fetch()
     assert (done.path / SHARDS[0]).read_bytes() == tiny.files[SHARDS[0]].start
-    # 3 MiB and a header, and of each answer a MiB is kept: three of four end early, of each shard.
+    # 3 MiB and a header, a MiB and a byte at a time: three of four end early, of each shard.
     assert pauses.seconds == [1.0] * 6
+    # What came before an end is kept.
+    assert done.fetched_bytes == done.total_bytes
 
 
 @pytest.mark.usefixtures("tiny")
@@ -235,9 +237,12 @@ def test_a_partial_file_that_is_wrong(
     blobs.mkdir(parents=True)
     (blobs / f"{tiny.files[SHARDS[0]].digest()}.incomplete").write_bytes(content)
     (blobs / f"{'0' * 64}.incomplete").write_bytes(b"of a commit long gone")
+    (blobs.parent / ".new-ref").write_text("of a kill while it published")
+    (blobs.parent / ".new-snapshot/additional_chat_templates").mkdir(parents=True)
     done = fetch()
     assert (done.path / SHARDS[0]).read_bytes() == tiny.files[SHARDS[0]].start
     assert list(blobs.glob("*.incomplete")) == []
+    assert {path.name for path in blobs.parent.iterdir()} == {"blobs", "refs", "snapshots"}
 
 
 @pytest.mark.parametrize(

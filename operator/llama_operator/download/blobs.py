@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from llama_operator.download.facts import HubFile
 from llama_operator.download.http import Session, Take
@@ -17,6 +17,8 @@ from llama_operator.download.patience import Patience
 from llama_operator.download.snapshot import Hub
 from llama_operator.errors import ChecksumError, HubContentError, HubUnreachableError
 from llama_operator.units import GIB, MIB
+
+_Value = TypeVar("_Value")
 
 PIECE_BYTES: Final = GIB
 """Asked for at once: storages end long answers, and give no file past 50 GB whole."""
@@ -107,8 +109,8 @@ class BlobFetcher:
             at = 0
             if partial.stat().st_size > size:
                 target.truncate(0)
-            while chunk := await asyncio.to_thread(target.read, READ_BYTES):
-                await asyncio.to_thread(content.update, chunk)
+            while chunk := await _in_thread(target.read, READ_BYTES):
+                await _in_thread(content.update, chunk)
                 at += len(chunk)
 
             def write(chunk: bytes) -> None:
@@ -119,7 +121,7 @@ class BlobFetcher:
 
             async def take(chunk: bytes) -> None:
                 nonlocal at
-                await asyncio.to_thread(write, chunk)
+                await _in_thread(write, chunk)
                 at += len(chunk)
                 self._count(len(chunk))
 
@@ -135,7 +137,7 @@ class BlobFetcher:
                 except HubUnreachableError as error:
                     failures = 1 if at - before >= MIB else failures + 1
                     await self._patience.wait(failures, error)
-            await asyncio.to_thread(os.fsync, target.fileno())
+            await _in_thread(os.fsync, target.fileno())
             return content.hexdigest() == digest
 
     async def _piece(self, path: str, start: int, end: int, take: Take) -> None:
@@ -143,6 +145,16 @@ class BlobFetcher:
         refusal = await self._session.stream(url, path, start, end, take)
         if refusal is not None:
             raise self._hub.refusal(refusal, path)
+
+
+async def _in_thread(work: Callable[..., _Value], *arguments: object) -> _Value:
+    """What a call gives; it ends before a cancellation goes on, which closes its file."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def size_and_digest(file: HubFile) -> tuple[int, str]:

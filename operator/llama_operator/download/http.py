@@ -155,16 +155,7 @@ class Session:
             async with self._opened(url, what, f"bytes={start}-{end - 1}") as response:
                 if response.status_code >= _REFUSED:
                     return await self._read(response, what, REFUSAL_LIMIT_BYTES, None)
-                skip = _skipped(response, start, what)
-                left = end - start
-                async for chunk in response.aiter_raw(STREAM_CHUNK_BYTES):
-                    wanted = chunk[skip : skip + left]
-                    skip = max(0, skip - len(chunk))
-                    left -= len(wanted)
-                    if wanted:
-                        await take(wanted)
-                    if not left:
-                        break
+                await _hand_on(response, _skipped(response, start, what), end - start, take)
         return None
 
     async def _follow(self, url: str, what: str, limit: int, start: int | None) -> Answer:
@@ -320,6 +311,27 @@ def _skipped(response: httpx2.Response, start: int, what: str) -> int:
         msg = f"{what}: the answer has status {response.status_code}"
         raise HubContentError(msg)
     return start
+
+
+async def _hand_on(response: httpx2.Response, skip: int, left: int, take: Take) -> None:
+    """Give `left` bytes of a body behind `skip`, a MiB at once, and what came before an end."""
+    held: list[bytes] = []
+    held_bytes = 0
+    try:
+        async for chunk in response.aiter_raw():
+            wanted = chunk[skip : skip + left]
+            skip = max(0, skip - len(chunk))
+            left -= len(wanted)
+            held.append(wanted)
+            held_bytes += len(wanted)
+            if held_bytes >= STREAM_CHUNK_BYTES:
+                whole, held, held_bytes = b"".join(held), [], 0
+                await take(whole)
+            if not left:
+                break
+    finally:
+        if held_bytes:
+            await take(b"".join(held))
 
 
 def _content_range(response: httpx2.Response, start: int, what: str) -> int | None:

@@ -79,11 +79,13 @@ class RepositoryFolder:
         return blob.exists() and not has_digest(blob, size, digest)
 
     def drop_remains(self, files: Sequence[HubFile]) -> None:
-        """Delete what was begun of other commits and never ended."""
+        """Delete what was begun of other commits, and what a kill while publishing left."""
         known = {f"{file.digest}{INCOMPLETE}" for file in files}
         for path in self.blobs.glob(f"*{INCOMPLETE}"):
             if path.name not in known and path.name.count(".") == 1:
                 path.unlink(missing_ok=True)
+        for path in self.folder.glob(".new-*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def publish(self, commit: str, revision: str, files: Sequence[HubFile]) -> None:
         """Give files to readers, whose blobs are all there.
