@@ -75,6 +75,7 @@ class BlobFetcher:
         self._folder = folder
         self._patience = patience
         self._count = count
+        self._checking = asyncio.Lock()
 
     async def fetch(self, file: HubFile) -> None:
         """Fetch one file to its blob, from where an earlier try broke off.
@@ -105,19 +106,18 @@ class BlobFetcher:
         """Write what is missing of a file; returns whether its digest is right."""
         partial.touch()
         with partial.open("r+b", buffering=0) as target:
-            content = hasher(digest, size)
-            at = 0
             if partial.stat().st_size > size:
                 target.truncate(0)
-            while chunk := await _in_thread(target.read, READ_BYTES):
-                await _in_thread(content.update, chunk)
-                at += len(chunk)
+            at = target.seek(0, os.SEEK_END)
+            # What is there is read at the end: frequent kills then never outrun the download.
+            content = hasher(digest, size) if at == 0 else None
 
             def write(chunk: bytes) -> None:
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[target.write(rest) :]
-                content.update(chunk)
+                if content is not None:
+                    content.update(chunk)
 
             async def take(chunk: bytes) -> None:
                 nonlocal at
@@ -138,7 +138,11 @@ class BlobFetcher:
                     failures = 1 if at - before >= MIB else failures + 1
                     await self._patience.wait(failures, error)
             await _in_thread(os.fsync, target.fileno())
-            return content.hexdigest() == digest
+        if content is None:
+            # One by one: under frequent kills at least one file is checked and done with.
+            async with self._checking:
+                return await _in_thread(has_digest, partial, size, digest)
+        return content.hexdigest() == digest
 
     async def _piece(self, path: str, start: int, end: int, take: Take) -> None:
         url = self._hub.file_url(self._commit, path)
