@@ -19,7 +19,10 @@
     │   │   └── HubTimeoutError          not within the time allowed
     │   ├── HubTooLargeError         more bytes than facts can have
     │   ├── HubContentError          an answer or file is not of its format
-    │   └── NotCachedError           offline, and the cache does not have it
+    │   ├── NotCachedError           offline, and the cache does not have it
+    │   └── ChecksumError            what came is not what the hub lists
+    ├── VolumeError            a folder for models cannot be written
+    │   └── VolumeTooSmallError      it has no room for the model
     └── RenderError            a template made something that its API model refuses: a bug
 
 Capacity is no error: planning returns a `Refusal` with the reason and what would fit instead.
@@ -150,9 +153,18 @@ class HubAccessError(HubError):
 
 
 class HubUnreachableError(HubError):
-    """The hub gives no answer, or one that breaks off; a retry may help."""
+    """The hub gives no answer, or one that breaks off; a retry may help.
+
+    Args:
+        message: what happened, and what to do.
+        retry_after_seconds: how long the hub asks to wait; None where it does not say.
+    """
 
     reason = "HubUnreachable"
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class HubTimeoutError(HubUnreachableError):
@@ -177,6 +189,24 @@ class NotCachedError(HubError):
     """Offline, and the cache does not have what is asked for."""
 
     reason = "NotCached"
+
+
+class ChecksumError(HubError):
+    """A file that came is not what the hub lists, again after a second try."""
+
+    reason = "ChecksumMismatch"
+
+
+class VolumeError(LlamaOperatorError):
+    """A folder for models cannot be written or read; names the folder."""
+
+    reason = "VolumeUnusable"
+
+
+class VolumeTooSmallError(VolumeError):
+    """The model takes more bytes than there is room for; names both."""
+
+    reason = "VolumeTooSmall"
 
 
 class RenderError(LlamaOperatorError):

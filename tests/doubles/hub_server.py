@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HASHED_BYTES = 64 << 20
 LARGE = (".safetensors", ".gguf")
 """Files of these endings lie in the storage: the hub redirects there."""
 
@@ -23,9 +24,12 @@ class Blob:
     start: bytes
     size: int
 
-    @property
-    def hash(self) -> str:
-        return hashlib.sha256(self.start + str(self.size).encode()).hexdigest()
+    def digest(self, *, lfs: bool = True) -> str:
+        """SHA-256, or SHA-1 as git has it; made up for what is too large to be read in a test."""
+        content = self.part(0, self.size) if self.size <= HASHED_BYTES else repr(self).encode()
+        if lfs:
+            return hashlib.sha256(content).hexdigest()
+        return hashlib.sha1(b"blob %d\0" % self.size + content).hexdigest()
 
     def part(self, first: int, end: int) -> bytes:
         return self.start[first:end].ljust(max(0, min(end, self.size) - first), b"\0")
@@ -131,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
             self.write_json(200, {"branches": branches, "tags": [], "converts": []})
         elif kind == "tree":
             self.write_json(200, [
-                {"type": "file", "path": name, "size": blob.size, "oid": blob.hash}
+                {"type": "file", "path": name, "size": blob.size, "oid": blob.digest()}
                 for name, blob in repository.files.items()
             ])  # fmt: skip
         else:
@@ -148,7 +152,12 @@ class Handler(BaseHTTPRequestHandler):
             self.write_json(404, {"error": told}, X_Error_Code="RevisionNotFound")
             return
         files = [
-            {"rfilename": path, **({"size": blob.size} if repository.told_sizes else {})}
+            {
+                "rfilename": path,
+                **({"size": blob.size} if repository.told_sizes else {}),
+                "blobId": blob.digest(lfs=False),
+                **({"lfs": {"sha256": blob.digest()}} if path.endswith(LARGE) else {}),
+            }
             for path, blob in repository.files.items()
         ]
         self.write_json(200, {
@@ -172,7 +181,7 @@ class Handler(BaseHTTPRequestHandler):
         self._file(repository.files[path], path, X_Repo_Commit=commit)
 
     def _file(self, blob: Blob, path: str, **headers: str) -> None:
-        etag = f'"{blob.hash}"'
+        etag = f'"{blob.digest()}"'
         if not path.endswith(LARGE):
             self.give(blob, ETag=etag, **headers)
             return
@@ -213,7 +222,7 @@ def _entries(repository: Repository) -> list[dict[str, Any]]:
     trees = [{"Path": path, "Name": path, "Type": "tree", "Size": 0} for path in folders]
     return trees + [
         {"Path": path, "Name": path.rpartition("/")[2], "Type": "blob", "Size": blob.size,
-         "IsLFS": path.endswith(LARGE), "Revision": COMMIT}
+         "IsLFS": path.endswith(LARGE), "Revision": COMMIT, "Sha256": blob.digest()}
         for path, blob in repository.files.items()
     ]  # fmt: skip
 
@@ -257,8 +266,8 @@ class HubServer:
 
     def store(self, blob: Blob) -> str:
         """Where the storage gives a file."""
-        self.stored[blob.hash] = blob
-        return f"http://127.0.0.1:{self.storage_port}/stored/{quote(blob.hash)}"
+        self.stored[blob.digest()] = blob
+        return f"http://127.0.0.1:{self.storage_port}/stored/{quote(blob.digest())}"
 
     @contextmanager
     def serve(self) -> Iterator["HubServer"]:

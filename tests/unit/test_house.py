@@ -76,7 +76,10 @@ def test_every_dependency_tells_its_reason() -> None:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("runtime", 20), ("dev", 20), ("mlx", 20), ("llama-cpp", 1), ("llama-cpp-build", 4)],
+    [
+        *(("runtime", 20), ("dev", 20), ("mlx", 20), ("llama-cpp", 1), ("llama-cpp-build", 4)),
+        *(("image-transformers", 60), ("image-mlx-lm", 40)),
+    ],
 )
 def test_requirements_are_pinned_by_hash_and_name_no_index(name: str, least: int) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")

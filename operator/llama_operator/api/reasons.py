@@ -38,6 +38,13 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     REPOSITORY_ACCESS_DENIED = "RepositoryAccessDenied"
+    REPOSITORY_NOT_FOUND = "RepositoryNotFound"
+    REPOSITORY_UNUSABLE = "RepositoryUnusable"
+    HUB_UNREACHABLE = "HubUnreachable"
+    DOWNLOAD_CORRUPT = "DownloadCorrupt"
+    MODEL_NOT_FETCHED = "ModelNotFetched"
+    VOLUME_TOO_SMALL = "VolumeTooSmall"
+    VOLUME_UNUSABLE = "VolumeUnusable"
     CONTAINER_FAILED = "ContainerFailed"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
@@ -191,6 +198,40 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
         "The hub does not let the engine download the model.",
         "Accept the licence on the hub and name a Secret with your token in spec.tokenSecretRef.",
+    ),
+    Reason.REPOSITORY_NOT_FOUND: ReasonFacts(
+        "The hub has no such repository, branch, commit or file, or hides it from this token.",
+        "Check the name and the revision that the message gives; a private repository needs a "
+        "token that may read it.",
+        stalled=True,
+    ),
+    Reason.REPOSITORY_UNUSABLE: ReasonFacts(
+        "The repository does not hold what an engine reads, or not in a form that can be checked.",
+        "Read the message; choose another repository or revision.",
+        stalled=True,
+    ),
+    Reason.HUB_UNREACHABLE: ReasonFacts(
+        "The hub does not answer, or allows no more requests now, after all tries.",
+        "Check network, proxy and the hub's state; what was fetched is kept and taken up again.",
+    ),
+    Reason.DOWNLOAD_CORRUPT: ReasonFacts(
+        "A file is not what the hub lists, by its checksum, twice.",
+        "Look for a proxy or mirror that changes files, or a damaged disk; fetch again.",
+    ),
+    Reason.MODEL_NOT_FETCHED: ReasonFacts(
+        "Files of the model are missing on the volume, and no network may be used.",
+        "Run `llama-operator prefetch` once without --offline.",
+        stalled=True,
+    ),
+    Reason.VOLUME_TOO_SMALL: ReasonFacts(
+        "The model takes more bytes than the volume has, or than are allowed.",
+        "Take a larger volume, clear this one, or choose a lighter format.",
+        stalled=True,
+    ),
+    Reason.VOLUME_UNUSABLE: ReasonFacts(
+        "The volume for models cannot be written.",
+        "Check the rights of the pod's user on it, and that it has links and locks.",
+        stalled=True,
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

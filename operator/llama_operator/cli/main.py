@@ -17,7 +17,17 @@ from llama_operator.errors import InputError, LlamaOperatorError
 if TYPE_CHECKING:
     from llama_operator.planning.inventory import Inventory
 
-COMMANDS: Final = ("plan", "render", "size", "models", "gpus", "crd", "run", "completion")
+COMMANDS: Final = (
+    "plan",
+    "render",
+    "size",
+    "prefetch",
+    "models",
+    "gpus",
+    "crd",
+    "run",
+    "completion",
+)
 """Each is a module beside this one, in the order of the help."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""

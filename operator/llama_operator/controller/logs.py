@@ -37,6 +37,11 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format one record."""
+        # ASCII: some readers end a line at U+2028 or U+0085, and no stream refuses it.
+        return json.dumps(self.fields(record))
+
+    def fields(self, record: logging.LogRecord) -> dict[str, object]:
+        """What the line holds."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -48,8 +53,7 @@ class JsonFormatter(logging.Formatter):
             line["object"] = reference
         if record.exc_info is not None and record.exc_info[0] is not None:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        # ASCII: some readers end a line at U+2028 or U+0085, and no stream refuses it.
-        return json.dumps(line)
+        return line
 
 
 def set_up_logs(level: str, stream: TextIO | None = None) -> None:

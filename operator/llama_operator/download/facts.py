@@ -18,10 +18,13 @@ class HubFile:
     Attributes:
         path: within the repository, with `/`.
         size_bytes: None where the hub does not tell.
+        digest: of the content: 64 hexadecimal digits are its SHA-256, 40 the SHA-1 that git gives
+            a blob; None where the hub does not tell.
     """
 
     path: str
     size_bytes: int | None
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

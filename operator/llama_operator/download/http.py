@@ -7,8 +7,8 @@ limit, all of them together have one, and the token goes to one origin only.
 
 import ipaddress
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -31,6 +31,7 @@ READ_SECONDS: Final = 15.0
 REDIRECTS_LIMIT: Final = 5
 TRAFFIC_LIMIT_BYTES: Final = 512 * MIB
 """Of all answers of one session: the headers of 160 shards take about 20 MB."""
+STREAM_CHUNK_BYTES: Final = MIB
 CONNECTIONS: Final = 8
 REFUSAL_LIMIT_BYTES: Final = 64 * 1024
 TOKEN_LIMIT: Final = 4_096
@@ -38,6 +39,9 @@ TOKEN_LIMIT: Final = 4_096
 for _name in ("httpx2", "httpcore2"):
     # Their lines hold signed addresses, and headers in which a server may repeat the token.
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+Take = Callable[[bytes], Awaitable[None]]
+"""What is given the bytes of a file while they come."""
 
 _OK: Final = 200
 _PARTIAL: Final = 206
@@ -130,20 +134,54 @@ class Session:
         with _translated(self.endpoint):
             return await self._follow(url, what, length, start)
 
+    async def stream(self, url: str, what: str, start: int, end: int, take: Take) -> Answer | None:
+        """Hand a part of a file on while it comes; it does not count as traffic.
+
+        Args:
+            url: at the hub.
+            what: names the file in errors.
+            start: first byte.
+            end: the byte behind the last one.
+            take: is given the bytes in order, never more than were asked for.
+
+        Returns:
+            The refusal; None where the server gave the part, or less of it.
+
+        Raises:
+            HubUnreachableError: no answer, or it breaks off.
+            HubContentError: another part came, or a redirect that is not followed.
+        """
+        with _translated(self.endpoint):
+            async with self._opened(url, what, f"bytes={start}-{end - 1}") as response:
+                if response.status_code >= _REFUSED:
+                    return await self._read(response, what, REFUSAL_LIMIT_BYTES, None)
+                await _hand_on(response, _skipped(response, start, what), end - start, take)
+        return None
+
     async def _follow(self, url: str, what: str, limit: int, start: int | None) -> Answer:
+        span = None if start is None else f"bytes={start}-{start + limit - 1}"
+        async with self._opened(url, what, span) as response:
+            return await self._read(response, what, limit, start)
+
+    @asynccontextmanager
+    async def _opened(
+        self, url: str, what: str, span: str | None
+    ) -> AsyncIterator[httpx2.Response]:
+        """The answer that is no redirect, before its body is read."""
         target = httpx2.URL(url)
         for _ in range(REDIRECTS_LIMIT + 1):
             headers = {"Accept-Encoding": "identity", "User-Agent": f"llama-operator/{__version__}"}
             if self._token is not None and _origin(target) == _origin(self._url):
                 headers["Authorization"] = f"Bearer {self._token}"
-            if start is not None:
-                headers["Range"] = f"bytes={start}-{start + limit - 1}"
+            if span is not None:
+                headers["Range"] = span
             request = self._client.build_request("GET", target, headers=headers)
             response = await self._client.send(request, stream=True)
             self._client.cookies.clear()
             try:
                 if not response.has_redirect_location:
-                    return await self._read(response, what, limit, start)
+                    yield response
+                    return
                 target = redirect_target(target, response.headers["Location"], self._url, what)
             finally:
                 await response.aclose()
@@ -156,9 +194,7 @@ class Session:
         if response.status_code >= _REFUSED:
             body, _ = await self._bytes(response, 0, REFUSAL_LIMIT_BYTES)
             return Answer(response, body)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            msg = f"{what} came compressed although it was asked for as it is"
-            raise HubContentError(msg)
+        _check_plain(response, what)
         if response.status_code == _PARTIAL and start is not None:
             total = _content_range(response, start, what)
             body, _ = await self._bytes(response, 0, limit)
@@ -257,6 +293,45 @@ def _internal(host: str) -> bool:
 def _length(response: httpx2.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _check_plain(response: httpx2.Response, what: str) -> None:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        msg = f"{what} came compressed although it was asked for as it is"
+        raise HubContentError(msg)
+
+
+def _skipped(response: httpx2.Response, start: int, what: str) -> int:
+    """Bytes before the wanted ones: none of a part, `start` where the whole file comes."""
+    _check_plain(response, what)
+    if response.status_code == _PARTIAL:
+        _content_range(response, start, what)
+        return 0
+    if response.status_code != _OK:
+        msg = f"{what}: the answer has status {response.status_code}"
+        raise HubContentError(msg)
+    return start
+
+
+async def _hand_on(response: httpx2.Response, skip: int, left: int, take: Take) -> None:
+    """Give `left` bytes of a body behind `skip`, a MiB at once, and what came before an end."""
+    held: list[bytes] = []
+    held_bytes = 0
+    try:
+        async for chunk in response.aiter_raw():
+            wanted = chunk[skip : skip + left]
+            skip = max(0, skip - len(chunk))
+            left -= len(wanted)
+            held.append(wanted)
+            held_bytes += len(wanted)
+            if held_bytes >= STREAM_CHUNK_BYTES:
+                whole, held, held_bytes = b"".join(held), [], 0
+                await take(whole)
+            if not left:
+                break
+    finally:
+        if held_bytes:
+            await take(b"".join(held))
 
 
 def _content_range(response: httpx2.Response, start: int, what: str) -> int | None:

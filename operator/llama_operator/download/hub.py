@@ -80,13 +80,43 @@ def model_facts(
     """
     _check(repository, hub, revision, timeout_seconds)
     place = endpoint or default_endpoint(hub)
-    wanted = revision or _HUB_CLASSES[hub].default_revision
+    wanted = revision or default_revision(hub)
     cache = FactsCache(cache_dir or default_folder(), hub, place, repository)
     if offline or constants.is_offline_mode():
         return _cached(cache, repository, wanted, gguf)
-    session = Session(place, token)
-    target = _HUB_CLASSES[hub](session, repository)
-    return asyncio.run(_in_time(session, target, cache, repository, wanted, gguf, timeout_seconds))
+    return asyncio.run(
+        _in_time(Session(place, token), hub, cache, repository, wanted, gguf, timeout_seconds)
+    )
+
+
+async def fetch_facts(
+    repository: str,
+    *,
+    hub: HubName,
+    revision: str | None,
+    token: str | None,
+    endpoint: str,
+    cache_dir: Path,
+    gguf: str | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> ModelFacts:
+    """The same online, within an event loop; arguments and errors as of `model_facts`."""
+    _check(repository, hub, revision, timeout_seconds)
+    wanted = revision or default_revision(hub)
+    cache = FactsCache(cache_dir, hub, endpoint, repository)
+    return await _in_time(
+        Session(endpoint, token), hub, cache, repository, wanted, gguf, timeout_seconds
+    )
+
+
+def open_hub(hub: HubName, session: Session, repository: str) -> Hub:
+    """A repository on a hub."""
+    return _HUB_CLASSES[hub](session, repository)
+
+
+def default_revision(hub: HubName) -> str:
+    """The hub's default branch."""
+    return _HUB_CLASSES[hub].default_revision
 
 
 def default_endpoint(hub: HubName) -> str:
@@ -148,16 +178,17 @@ def _cached(cache: FactsCache, repository: str, revision: str, gguf: str | None)
 
 async def _in_time(
     session: Session,
-    hub: Hub,
+    hub: HubName,
     cache: FactsCache,
     repository: str,
     revision: str,
     gguf: str | None,
     timeout_seconds: float,
 ) -> ModelFacts:
+    target = open_hub(hub, session, repository)
     try:
         async with asyncio.timeout(timeout_seconds), session:
-            return await _online(session, hub, cache, repository, revision, gguf)
+            return await _online(session, target, cache, repository, revision, gguf)
     except TimeoutError:
         msg = (
             f"{session.endpoint} did not give the facts of {repository} within "

@@ -111,8 +111,7 @@ class HuggingFace:
             pass
         if status in _ACCESS:
             return HubAccessError(self._denied(status, page))
-        retry_after = response.headers.get("Retry-After", "")
-        return other_refusal(status, retry_after, what, self._session.endpoint)
+        return other_refusal(status, response.headers, what, self._session.endpoint)
 
     def _gated(self, page: str) -> str:
         if self._session.token_given:
@@ -160,10 +159,18 @@ def read_description(description: Mapping[str, Any], what: str) -> Snapshot:
         msg = f"{what} lists no files"
         raise HubContentError(msg)
     gated, private = description.get("gated"), description.get("private")
-    files = [hub_file(file.get("rfilename"), file.get("size"), what) for file in siblings]
+    files = [
+        hub_file(file.get("rfilename"), file.get("size"), _digest(file), what) for file in siblings
+    ]
     return Snapshot(
         commit=commit_of(description.get("sha"), what),
         gated=None if gated is None else bool(gated),
         private=private if isinstance(private, bool) else None,
         files=tuple(sorted(files, key=lambda file: file.path)),
     )
+
+
+def _digest(file: Mapping[str, Any]) -> object:
+    """SHA-256 of what git keeps elsewhere (LFS), else git's own of the blob."""
+    elsewhere = file.get("lfs")
+    return elsewhere.get("sha256") if isinstance(elsewhere, dict) else file.get("blobId")

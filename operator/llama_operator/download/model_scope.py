@@ -99,8 +99,7 @@ class ModelScope:
             )
         if response.status_code == _NOT_FOUND:
             return FileNotFoundInRepositoryError(f"{self._repository} has no {what}")
-        retry_after = response.headers.get("Retry-After", "")
-        return other_refusal(response.status_code, retry_after, what, self._session.endpoint)
+        return other_refusal(response.status_code, response.headers, what, self._session.endpoint)
 
     async def _commit(self, revision: str) -> str:
         query = urlencode({"Ref": revision, "PageSize": 1})
@@ -121,7 +120,7 @@ class ModelScope:
             msg = f"{what} is no list"
             raise HubContentError(msg)
         files = [
-            hub_file(entry.get("Path"), entry.get("Size"), what)
+            hub_file(entry.get("Path"), entry.get("Size"), entry.get("Sha256"), what)
             for entry in entries
             if entry.get("Type") != "tree"
         ]

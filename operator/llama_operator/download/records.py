@@ -18,7 +18,7 @@ from llama_operator.download.facts import (
 
 _Read = TypeVar("_Read")
 
-RECORD_VERSION: Final = 1
+RECORD_VERSION: Final = 2
 """Of the form below; another one is not read."""
 
 
@@ -54,7 +54,11 @@ def _facts(record: Mapping[str, Any]) -> ModelFacts:
         gated=_optional(record["gated"], bool),
         private=_optional(record["private"], bool),
         files=tuple(
-            HubFile(_text(file["path"]), _optional(file["size_bytes"], int))
+            HubFile(
+                _text(file["path"]),
+                _optional(file["size_bytes"], int),
+                _optional(file["digest"], str),
+            )
             for file in record["files"]
         ),
         config=_optional(record["config"], dict),

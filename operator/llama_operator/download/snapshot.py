@@ -1,8 +1,16 @@
 """A repository at one commit, and what any hub must tell of it."""
 
+import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final, Protocol
+
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, re-exported without "as"
+    parse_ratelimit_headers,
+)
 
 from llama_operator.download.facts import HubFile, HubName
 from llama_operator.download.http import Answer
@@ -11,8 +19,10 @@ from llama_operator.units import MIB
 
 LISTING_LIMIT_BYTES: Final = 32 * MIB
 """Of the list of all files: 100,000 files take about 20 MB."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 _SERVER_FAILED: Final = 500
 _TOO_MANY_REQUESTS: Final = 429
+_TIMED_OUT: Final = 408
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +58,40 @@ class Hub(Protocol):
         """Why the hub did not give something, and what to do."""
 
 
-def other_refusal(status: int, retry_after: str, what: str, endpoint: str) -> HubError:
+def other_refusal(status: int, headers: Mapping[str, str], what: str, endpoint: str) -> HubError:
     """The error for a refusal that has nothing to do with this repository.
 
     Args:
         status: of the answer, 400 or more.
-        retry_after: the header, empty without one.
+        headers: of the answer.
         what: was asked for.
         endpoint: of the hub.
     """
+    pause = _pause_seconds(headers)
     if status == _TOO_MANY_REQUESTS:
-        wait = f"in {retry_after} seconds" if retry_after.isdecimal() else "later"
+        wait = "later" if pause is None else f"in {pause:.0f} seconds"
         msg = (
             f"{endpoint} has no more requests for this address now: try again {wait}, or give a "
             "token, which has a larger share"
         )
-        return HubUnreachableError(msg)
-    if status >= _SERVER_FAILED:
-        return HubUnreachableError(f"{endpoint} fails with status {status}; try again later")
+        return HubUnreachableError(msg, pause)
+    if status == _TIMED_OUT or status >= _SERVER_FAILED:
+        return HubUnreachableError(f"{endpoint} fails with status {status}; try again later", pause)
     return HubError(f"{endpoint} refuses {what} with status {status}")
+
+
+def _pause_seconds(headers: Mapping[str, str]) -> float | None:
+    """How long the hub asks to wait: `Retry-After` in seconds or as a date, or `RateLimit`."""
+    asked = headers.get("Retry-After", "").strip()
+    if asked.isdecimal() and len(asked) < 10:
+        return float(asked)
+    try:
+        until = parsedate_to_datetime(asked)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        pass
+    limit = parse_ratelimit_headers(headers)
+    return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
 
 
 def commit_of(value: object, what: str) -> str:
@@ -86,8 +111,14 @@ def is_commit(text: str) -> bool:
     return len(text) == 40 and all(sign in "0123456789abcdefABCDEF" for sign in text)
 
 
-def hub_file(path: object, size: object, what: str) -> HubFile:
+def hub_file(path: object, size: object, digest: object, what: str) -> HubFile:
     """A file of a listing.
+
+    Args:
+        path: within the repository.
+        size: in bytes, None where it is not a number.
+        digest: SHA-256 or git's SHA-1, None where it is neither.
+        what: names the listing in errors.
 
     Raises:
         HubContentError: it has no path, or one that would move a terminal's cursor.
@@ -98,4 +129,9 @@ def hub_file(path: object, size: object, what: str) -> HubFile:
     if any(unicodedata.category(sign) == "Cc" for sign in path):
         msg = f"{what} has a file with control characters in its path: {path!r:.80}"
         raise HubContentError(msg)
-    return HubFile(path, size if type(size) is int and size >= 0 else None)
+    known = isinstance(digest, str) and _DIGEST.fullmatch(digest.lower()) is not None
+    return HubFile(
+        path,
+        size if type(size) is int and size >= 0 else None,
+        str(digest).lower() if known else None,
+    )

@@ -38,7 +38,7 @@ def model_facts_made(**changes: Any) -> ModelFacts:
         "commit": "0" * 40,
         "gated": True,
         "private": False,
-        "files": (HubFile("config.json", 2), HubFile("a", None)),
+        "files": (HubFile("config.json", 2, "a" * 40), HubFile("a", None)),
         "config": {"model_type": "llama", "rope_scaling": None},
         "quantization_config": None,
         "safetensors": safetensors_facts(LLAMA_8B_BYTES, LLAMA_8B_BYTES),
