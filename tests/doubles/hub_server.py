@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+POINTER_BYTES = 134
+"""Of the file that git keeps in the place of a large one."""
 HASHED_BYTES = 64 << 20
 LARGE = (".safetensors", ".gguf")
 """Files of these endings lie in the storage: the hub redirects there."""
@@ -30,6 +32,10 @@ class Blob:
         if lfs:
             return hashlib.sha256(content).hexdigest()
         return hashlib.sha1(b"blob %d\0" % self.size + content).hexdigest()
+
+    def pointer(self) -> dict[str, Any]:
+        """What the hub tells of a large file."""
+        return {"sha256": self.digest(), "size": self.size, "pointerSize": POINTER_BYTES}
 
     def part(self, first: int, end: int) -> bytes:
         return self.start[first:end].ljust(max(0, min(end, self.size) - first), b"\0")
@@ -156,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
                 "rfilename": path,
                 **({"size": blob.size} if repository.told_sizes else {}),
                 "blobId": blob.digest(lfs=False),
-                **({"lfs": {"sha256": blob.digest()}} if path.endswith(LARGE) else {}),
+                **({"lfs": blob.pointer()} if path.endswith(LARGE) else {}),
             }
             for path, blob in repository.files.items()
         ]

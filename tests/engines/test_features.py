@@ -8,10 +8,10 @@ import pytest
 from openai import AuthenticationError, OpenAI
 
 from engines import Engines
-from support.engine_arguments import ALIAS, llama_server
-from support.engine_process import EngineProcess, reserved_port
+from support.engine_process import LOOPBACK, EngineProcess, reserved_port
 from support.tiny_llama import TinyLlama
 
+ALIAS = "tiny"
 KEY = "a secret key"
 TEMPLATE = """{%- if tools %}
     {{- 'Call a function as {"name": its name, "parameters": its arguments}.' }}
@@ -43,6 +43,21 @@ WEATHER = {
     },
 }
 MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+def llama_server(model: Path, port: int) -> list[str]:
+    """Arguments of `llama-server` for a file."""
+    options = {
+        "--model": model,
+        "--alias": ALIAS,
+        "--host": LOOPBACK,
+        "--port": port,
+        "--ctx-size": 4096,
+        "--parallel": 2,
+        "--threads": 1,
+        "-lv": 4,
+    }
+    return [*(str(word) for pair in options.items() for word in pair), "--metrics"]
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from openai import OpenAI
-from support.engine_arguments import CONTEXT_PER_SLOT
 
 from doubles.hub_server import COMMIT, HubServer, Repository
 from engines import Engines
 from llama_operator.cli.main import main
 from llama_operator.download import hugging_face
 from support.engine_process import LOOPBACK, EngineProcess
+from support.rendered_engine import CONTEXT_PER_SLOT
 from support.tiny_llama import TinyLlama
 
 FOLDER, FILES = "org/Tiny-Llama", "org/Tiny-Llama-GGUF"
