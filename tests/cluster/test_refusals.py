@@ -179,6 +179,12 @@ CASES = (
     ),
 )
 ELSEWHERE = {
+    # tests/hub: llama-operator prefetch ends with them
+    Reason.MODEL_NOT_FETCHED,
+    Reason.REPOSITORY_NOT_FOUND,
+    Reason.REPOSITORY_UNUSABLE,
+    Reason.VOLUME_TOO_SMALL,
+    Reason.VOLUME_UNUSABLE,
     # test_situations, test_children
     Reason.NAME_CONFLICT,
     Reason.REJECTED_BY_API_SERVER,

@@ -32,6 +32,9 @@ HOME_PATH: Final = "/home/mlx"
 PRE_STOP_SECONDS: Final = 60
 """Wait before SIGTERM, which ends every answer at once: the longest answer that a pod finishes."""
 EXIT_SECONDS: Final = 10
+PROMPT_CACHES: Final = 1
+"""Caches of finished requests that it keeps, 10 by default, beside what the plan counts
+(ml-explore/mlx-lm#1390: out of memory)."""
 ANSWER_TIMEOUT_SECONDS: Final = STARTUP_PERIOD_SECONDS
 """While the model loads a request waits: a longer one would stretch the time to start."""
 COMPLETION: Final = (
@@ -98,6 +101,7 @@ def _arguments(plan: Plan) -> Iterator[str]:
     yield names.joined("port", PORT)
     yield names.joined("max_num_seqs", plan.max_num_seqs)
     yield names.joined("max_num_batched_tokens", plan.max_num_batched_tokens)
+    yield names.joined("prompt_caches", PROMPT_CACHES)
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:

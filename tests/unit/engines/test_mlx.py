@@ -15,6 +15,7 @@ def test_the_arguments_in_their_order() -> None:
         "--port=8000",
         "--decode-concurrency=4",
         "--prefill-step-size=2048",
+        "--prompt-cache-size=1",
     )
 
 
