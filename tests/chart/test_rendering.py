@@ -25,6 +25,7 @@ EVERYTHING: dict[str, Any] = {
     "serviceAccount": {"annotations": {"example.com/role": "llama"}},
     "logLevel": "debug",
     "workers": 16,
+    "cache": {"downloaderImage": "registry.example.com/fetch:1", "allowHostPath": True},
     "extraEnv": [
         {"name": "HTTPS_PROXY", "value": "http://proxy:3128"},
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -177,6 +178,8 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
     assert container["env"] == [
         {"name": "LLAMA_OPERATOR_LOG_LEVEL", "value": "debug"},
         {"name": "LLAMA_OPERATOR_WORKERS", "value": "16"},
+        {"name": "LLAMA_OPERATOR_DOWNLOADER_IMAGE", "value": "registry.example.com/fetch:1"},
+        {"name": "LLAMA_OPERATOR_ALLOW_HOST_PATH", "value": "true"},
         *EVERYTHING["extraEnv"],
     ]
     assert pod["metadata"]["labels"]["stage"] == "production", "a pod's label goes first"

@@ -59,6 +59,7 @@ LAYERS_AND_KV_HEADS_PER_GPU = {
     "405b-fp8-eight-h100": (126, 1, 2),
     "70b-gptq-two-replicas": (80, 8, 2),
     "8b-awq-modelscope": (32, 8, 2),
+    "8b-awq-modelscope-claim": (32, 8, 2),
     "8b-fp8-kv-cache-eager": (32, 8, 1),
     "8b-pytorch-token": (32, 8, 2),
     "llama-70b-awq": (80, 8, 2),

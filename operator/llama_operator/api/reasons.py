@@ -10,6 +10,7 @@ class Reason(StrEnum):
 
     SERVING = "Serving"
     STARTING = "Starting"
+    DOWNLOADING = "Downloading"
     ROLLING_OUT = "RollingOut"
     SCALED_TO_ZERO = "ScaledToZero"
     SUSPENDED = "Suspended"
@@ -37,6 +38,8 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     REPOSITORY_ACCESS_DENIED = "RepositoryAccessDenied"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    VOLUME_TOO_SMALL = "VolumeTooSmall"
     CONTAINER_FAILED = "ContainerFailed"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
@@ -64,6 +67,10 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.STARTING: ReasonFacts(
         "Pods load the model; none is ready yet.",
         "Wait; plan.startupSeconds tells how long it may take.",
+    ),
+    Reason.DOWNLOADING: ReasonFacts(
+        "The model is downloaded to the volume of spec.cache; no GPU is held meanwhile.",
+        "Wait; `kubectl logs` of the Job's pod tells how far it is.",
     ),
     Reason.ROLLING_OUT: ReasonFacts(
         "Pods change to the new revision.", "Wait; the last good revision goes on serving."
@@ -180,8 +187,18 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "The engine's image cannot be pulled.", "Check spec.engine.image and pull secrets."
     ),
     Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
-        "The hub does not let the engine download the model.",
+        "The hub does not let the model be downloaded.",
         "Accept the licence on the hub and name a Secret with your token in spec.tokenSecretRef.",
+    ),
+    Reason.DOWNLOAD_FAILED: ReasonFacts(
+        "The model cannot be downloaded to the volume of spec.cache.",
+        "Mend what the message names; then delete the Job that it names, or edit the spec, to have "
+        "it tried again.",
+    ),
+    Reason.VOLUME_TOO_SMALL: ReasonFacts(
+        "The volume of spec.cache has no room for the model.",
+        "Make the claim larger, or name one that is; a claim grows only where its storage class "
+        "allows it.",
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

@@ -118,7 +118,12 @@ class _Process:
             self._watch_restarted,
         )
         self._reconciler = Reconciler(
-            self._cluster, self._catalog, metrics, self._now, settings.rendering
+            self._cluster,
+            self._catalog,
+            metrics,
+            self._now,
+            settings.rendering,
+            allow_host_path=settings.allow_host_path,
         )
         self._queue: KeyedQueue[Key] = KeyedQueue(self._reconcile, settings.workers, self._failed)
         self._queue.latency = metrics.queue_latency.observe

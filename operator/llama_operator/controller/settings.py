@@ -25,8 +25,9 @@ class Settings:
     reconciled at the same time. `health_port` and `metrics_port` 0 mean any free port, which the
     log then names. `leader_election` off is for one process on a workstation only.
     `grace_seconds`: how long passes in work may go on once the process is asked to end; writes
-    that are not answered by then are waited for besides, as the fence has it. `rendering` and
-    `clock_offset` are for rehearsals.
+    that are not answered by then are waited for besides, as the fence has it. `rendering` names the
+    image that downloads models; another version of it, and `clock_offset`, are for rehearsals.
+    `allow_host_path` lets models be kept in folders of nodes.
     """
 
     kubeconfig: Path | None = None
@@ -40,6 +41,7 @@ class Settings:
     log_level: str = "info"
     grace_seconds: float = 5.0
     rendering: Rendering = CURRENT
+    allow_host_path: bool = False
     clock_offset: ClockOffset = field(default_factory=ClockOffset)
 
 

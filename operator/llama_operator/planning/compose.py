@@ -3,8 +3,16 @@
 from collections.abc import Iterator
 
 from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
-from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
+from llama_operator.api.plan import (
+    CudaGraphs,
+    GpuChoice,
+    HostResources,
+    MemoryPerGpu,
+    ModelCache,
+    Plan,
+)
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.planning.cached import cache_reasons
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
@@ -80,6 +88,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit) -> Plan:
             shm_bytes=host.shm_bytes,
             disk_bytes=host.disk_bytes,
         ),
+        cache=None
+        if choice.cache is None
+        else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
         startup_seconds=startup_seconds(
             choice.download_bytes, cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED
         ),
@@ -148,6 +159,7 @@ def _reasons(
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
     yield from _memory_reasons(spec, fit.trial, setting)
+    yield from cache_reasons(spec, fit.trial.choice)
 
 
 def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:

@@ -240,6 +240,7 @@ def hold(choice: Choice, candidate: Candidate, setting: Setting) -> Trial:
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
+        cached=choice.cache is not None,
     )
     why = _host_shortage(candidate, host)
     verdict = Reason.HOST_TOO_SMALL if why else None
