@@ -44,6 +44,7 @@ FULL: dict[str, Any] = {
             "cudaGraphs": "Enabled",
         },
         "hardware": [{"gpu": "NVIDIA-L40S", "count": 1}],
+        "cache": {"claim": {"name": "shared-models", "accessMode": "ReadWriteOnce"}},
         "servedModelNames": ["llama"],
         "replicas": 1,
         "suspend": False,

@@ -12,6 +12,7 @@ def test_the_cases_cover_formats_hubs_and_sizes() -> None:
         "405b-fp8-eight-h100",
         "70b-gptq-two-replicas",
         "8b-awq-modelscope",
+        "8b-awq-modelscope-claim",
         "8b-fp8-kv-cache-eager",
         "8b-pytorch-token",
         "llama-70b-awq",

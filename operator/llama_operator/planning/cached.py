@@ -22,8 +22,8 @@ def cache_reasons(spec: LlamaDeploymentSpec, choice: Choice) -> Iterator[str]:
         yield f"cache: {where(spec)} holds the model, {needed}; pods download nothing"
     elif choice.download_bytes > LARGE_DOWNLOAD_BYTES:
         yield (
-            f"each new pod downloads {format_gib(choice.download_bytes)} first; spec.cache.claim "
-            f"keeps the model on a claim of {needed} instead"
+            f"each new pod downloads {format_gib(choice.download_bytes)}; spec.cache.claim would "
+            f"keep them on a claim of {needed}"
         )
 
 

@@ -158,8 +158,8 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
-    yield from _memory_reasons(spec, fit.trial, setting)
     yield from cache_reasons(spec, fit.trial.choice)
+    yield from _memory_reasons(spec, fit.trial, setting)
 
 
 def _model_reasons(spec: LlamaDeploymentSpec, trial: Trial) -> Iterator[str]:

@@ -146,6 +146,16 @@ def decide(
     )
 
 
+def first_children(deployment: LlamaDeployment, revision: Revision | None) -> tuple[Json, ...]:
+    """All that passes create for a deployment that has no children, what waits for a model too."""
+    actions = decide(deployment, revision, (), {}).actions
+    bodies = [action.body for action in actions if isinstance(action, Create)]
+    if revision is not None:
+        all_of_them = _children(revision, revision, deployment, effective_replicas(deployment))
+        bodies += [body for body in all_of_them if body not in bodies]
+    return tuple(bodies)
+
+
 def _children(
     revision: Revision, running: Revision | None, deployment: LlamaDeployment, replicas: int
 ) -> tuple[Json, ...]:

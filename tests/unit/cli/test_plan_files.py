@@ -45,7 +45,7 @@ HEAD = "apiVersion: llama-operator.io/v1alpha1\nkind: LlamaDeployment\nmetadata:
         ),
         pytest.param(
             HEAD + "spec: {size: 8b, formatt: awq}",
-            "document 1 (a): spec.formatt: unknown field; did you mean format? allowed: context, ",
+            "document 1 (a): spec.formatt: unknown field; did you mean format? allowed: cache, ",
             id="an unknown field of spec",
         ),
         pytest.param(

@@ -1,4 +1,4 @@
-"""A model on a volume: claim and Job first, the StatefulSet once it is there, the old one meanwhile."""
+"""A model on a volume: claim and Job first, the StatefulSet once it is there."""
 
 import copy
 from typing import Any
