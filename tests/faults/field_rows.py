@@ -85,6 +85,10 @@ def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
     return {"size": size, "format": fmt, **PINNED, **more}
 
 
+CLAIMS = ("shared", "a.b-c.d0")
+"""Claims that exist in the namespace of the walk."""
+STORAGE_CLASSES = ("fast", "a.b-c.d0")
+"""Classes of volumes that exist there, beside those without one."""
 TOKEN = {"name": "hf-token", "key": "token"}
 ROWS = (
     Row(
@@ -168,9 +172,12 @@ ROWS = (
         refused=(16, "TooFewGPUs"), keeps_plan=TODAY,
     ),
     Row("spec.cache", {"claim": {}}, {"image": "example.com/llama:1"}),
-    Row("spec.cache.claim", {"name": "shared"}, {"storageClassName": "fast"}, unset="spec.cache"),
-    Row("spec.cache.claim.name", "shared", "a.b-c.d0", at(cache={"claim": {}})),
-    Row("spec.cache.claim.storageClassName", "fast", "a.b-c.d0", at(cache={"claim": {}})),
+    Row(
+        "spec.cache.claim", {"name": CLAIMS[0]}, {"storageClassName": STORAGE_CLASSES[0]},
+        unset="spec.cache",
+    ),
+    Row("spec.cache.claim.name", *CLAIMS, at(cache={"claim": {}})),
+    Row("spec.cache.claim.storageClassName", *STORAGE_CLASSES, at(cache={"claim": {}})),
     Row(
         "spec.cache.claim.accessMode", "ReadWriteOnce", "ReadWriteMany", at(cache={"claim": {}}),
     ),
@@ -182,3 +189,5 @@ ROWS = (
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),
 )  # fmt: skip
 """One row for each field of the schema; a test holds them against the CRD."""
+CLAIMED = tuple(row for row in ROWS if row.path.startswith("spec.cache"))
+"""Rows that need volumes."""

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.fault(1), pytest.mark.fault(2)]
 
 WORKERS = "--workers=64"
 """Each deployment that hangs takes one."""
-BEYOND = 9
+BEYOND = 12
 """More writes than any path takes; a path that takes more fails here."""
 ALL = 1_000_000
 

@@ -271,6 +271,8 @@ def _download(situation: Situation) -> _Verdict | None:
         f"{plan.repository} is downloaded to {_volume(body)}, up to "
         f"{format_gib(plan.cache.model_bytes)}; no GPU is held for it"
     )
+    if any(pod.unschedulable and pod.job == name for pod in situation.fetch_pods):
+        message += "; its pod waits for the volume or for a node without GPUs"
     return _Verdict(False, Reason.DOWNLOADING, message, reconciling=True)
 
 

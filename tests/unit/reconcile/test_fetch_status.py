@@ -67,6 +67,13 @@ def test_nothing_runs_yet() -> None:
         "held for it"  # fmt: skip
 
 
+def test_a_download_that_finds_no_volume_or_node_is_told() -> None:
+    waiting = replace(fetching(OLD), finished=False, unschedulable=True, node="")
+    conditions, _, message = told(OLD, children(OLD), fetch_pods=(waiting,))
+    assert conditions["Ready"] == ("False", "Downloading")
+    assert message.endswith("its pod waits for the volume or for a node without GPUs")
+
+
 def test_another_model_comes_while_the_old_one_answers() -> None:
     conditions, kind, message = told(NEW, children(OLD, NEW), pods=(READY,))
     assert conditions == {"Ready": ("True", "Serving"), "Reconciling": ("True", "Downloading")}
