@@ -110,16 +110,16 @@ def decide(
         record = None
     else:
         record = _record(deployment, revision, taken)
-    volume: list[Action] = []
-    for fetching in (
-        converge_claim(revision, running, by_name, unholdable),
-        converge_job(revision, by_name),
-    ):
-        if fetching is None:
-            continue
-        taken = by_name.get((fetching.kind, fetching.name))
-        if taken is None or taken.owner_uid == uid:
-            volume.append(fetching)
+    # One after the other: that a claim is there although none was seen ends the pass.
+    volume = [
+        (action,)
+        for action in (
+            converge_claim(revision, running, by_name, unholdable),
+            converge_job(revision, by_name),
+        )
+        if action is not None
+        and ((taken := by_name.get((action.kind, action.name))) is None or taken.owner_uid == uid)
+    ]
     conflicts.extend(
         f"{child.kind}/{child.name}"
         for body in (revision.objects.claim, revision.objects.fetch_job)
@@ -137,7 +137,7 @@ def decide(
     stages = (
         services,
         () if record is None else (record,),
-        tuple(volume),
+        *volume,
         rest,
         (*pruned, *jobs),
     )

@@ -87,7 +87,7 @@ def converge_claim(
     by_name: Children,
     unholdable: Mapping[str, str],
 ) -> Action | None:
-    """Make the claim, or have it grow; it never shrinks.
+    """Make the claim, or have it grow before a download; it never shrinks.
 
     It holds the model that runs and the one that is fetched.
     """
@@ -95,15 +95,16 @@ def converge_claim(
     if body is None:
         return None
     child = _claim(revision, by_name)
+    if child is None:
+        return Create(body, "it is missing")
     wanted = _storage_bytes(body)
     if running is not None and _is_other_model(revision, running):
         wanted += _storage_bytes(running.objects.claim)
-    if child is None:
-        return Create(body, "it is missing")
     live = str(_requests(child.body).get("storage") or "0")
-    if wanted <= parse_quantity(live):
+    is_there = running is not None and running.name == revision.name
+    if is_there or wanted <= parse_quantity(live):
         body = _with_storage(body, live)
-    elif wanted > _storage_bytes(body):
+    else:
         body = _with_storage(body, canonical_bytes(wanted))
     if child.deleting or holds(body, child.body) or unholdable.get(child.uid) == digest(body):
         return None

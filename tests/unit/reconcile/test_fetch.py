@@ -189,6 +189,18 @@ def test_the_claim_holds_both_models_of_an_edit_and_never_shrinks() -> None:
     assert storage() == "10Gi"
 
 
+def test_a_claim_grows_no_more_once_the_model_is_there() -> None:
+    old = revised()
+    cluster = serving(old)
+    new = revised(SECOND, old, model_bytes=9 << 30)
+    cluster.run(new)
+    claim = cluster.get("PersistentVolumeClaim", "llama-models")
+    assert claim["spec"]["resources"]["requests"]["storage"] == "16Gi"
+    claim["spec"]["resources"]["requests"]["storage"] = "7Gi"  # its class lets none grow
+    cluster.end(new, "Complete")
+    assert cluster.run(new) == [("Apply", "StatefulSet", "llama-a")]
+
+
 def test_an_edit_of_pods_alone_fetches_nothing() -> None:
     old = revised()
     cluster = serving(old)
