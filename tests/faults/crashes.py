@@ -99,6 +99,11 @@ class Path:
     reason: str = "Serving"
     refused: bool = False
 
+    @property
+    def beyond(self) -> int:
+        """More writes than it takes, those of statuses in between included."""
+        return max(9, self.writes + 4)
+
 
 PATHS = {
     path.name: path
