@@ -213,16 +213,17 @@ def test_a_download_that_fails_is_told_and_an_edit_tries_it_again(
     a100: World, operator: OperatorProcess
 ) -> None:
     a100.apply("small", CACHED)
-    said = '{"reason": "RepositoryGated", "message": "accept the licence of org/model"}'
-    end_download(a100, "small", 1, said)
-    message = a100.wait_condition("small", "Reconciling", "True", "RepositoryAccessDenied")
+    end_download(a100, "small", 1, '{"reason": "NoSuchWord", "message": "the hub is away"}')
+    message = a100.wait_condition("small", "Reconciling", "True", "DownloadFailed")
+    assert "the hub is away" in message
+    assert "it is tried again" in message
+    assert set(a100.conditions("small")) == {"Ready", "Reconciling"}
+    said = '{"reason": "RepositoryAccessDenied", "message": "accept the licence of org/model"}'
+    end_download(a100, "small", 2, said)
+    message = a100.wait_condition("small", "Stalled", "True", "RepositoryAccessDenied")
     assert "accept the licence of org/model" in message
     [job] = jobs(a100).values()
-    patch = {"spec": {"activeDeadlineSeconds": 1}}
-    name = job["metadata"]["name"]
-    a100.kubectl("patch", "job", name, "--type=merge", "-p", json.dumps(patch))
-    message = a100.wait_condition("small", "Stalled", "True", "RepositoryAccessDenied")
-    assert f"Job {name}" in message
+    assert f"Job {job['metadata']['name']}" in message
     assert set(a100.conditions("small")) == {"Ready", "Stalled"}
     assert kstatus(a100.llama("small")) == "Failed"
     a100.apply("small", {**CACHED, "tokenSecretRef": {"name": "hf-token"}})

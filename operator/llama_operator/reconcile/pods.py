@@ -27,13 +27,7 @@ _GPU_MEMORY_TEXTS: Final = (
 )
 """What vLLM prints when GPU memory does not suffice (vLLM 0.33, v1/core/kv_cache_utils.py and
 v1/worker/gpu_worker.py)."""
-_FETCH_REASONS: Final = {
-    "HubAccessDenied": Reason.REPOSITORY_ACCESS_DENIED,
-    "RepositoryAccessDenied": Reason.REPOSITORY_ACCESS_DENIED,
-    "RepositoryGated": Reason.REPOSITORY_ACCESS_DENIED,
-    "VolumeTooSmall": Reason.VOLUME_TOO_SMALL,
-}
-"""Words of a download's end that have a remedy of their own; others are DownloadFailed."""
+_REASONS: Final = frozenset(Reason)
 _HUB_TEXTS: Final = ("GatedRepoError", "401 Client Error", "403 Client Error", "Access to model")
 """What huggingface_hub 2.4 says of a repository that a token cannot read (utils/_http.py)."""
 
@@ -139,7 +133,7 @@ def _fetch_failure(pod: str, ended: Mapping[str, Any]) -> PodFailure:
         word, message = str(told["reason"]), str(told["message"])
     except (ValueError, KeyError, TypeError):
         word, message = "", _last_line(text) or str(ended.get("reason") or "no message")
-    reason = _FETCH_REASONS.get(word, Reason.DOWNLOAD_FAILED)
+    reason = Reason(word) if word in _REASONS else Reason.DOWNLOAD_FAILED
     return PodFailure(reason, f"pod {pod}: {_short(message)}")
 
 

@@ -30,6 +30,8 @@ from llama_operator.units import GIB, MIB
 DOWNLOADER_IMAGE: Final = f"llama-operator/llama-operator:{__version__}"
 """The operator's own image, as the chart names it by default."""
 MESSAGE_PATH: Final = "/dev/termination-log"
+FINAL_EXIT_CODES: Final = (2, 3)
+"""Bad input or a refusal of the hub, and no room: what the command says that no retry mends."""
 FETCH_CPU: Final = "500m"
 """Estimate, not measured: TLS and SHA-256 of 50 MB/s, the slow end of hubs, on half a core."""
 FETCH_MEMORY: Final = canonical_bytes(256 * MIB)
@@ -108,6 +110,7 @@ def fetch_job(plan: Plan, deployment: LlamaDeployment, image: str) -> Manifest |
             metadata=child_metadata(deployment, name),
             pod_labels=names.fetch_labels(deployment.metadata.name),
             retries=FETCH_RETRIES,
+            final_exit_codes=FINAL_EXIT_CODES,
             deadline_seconds=fetch_seconds(plan.cache.model_bytes),
             fetch=fetch,
             cache=volume,

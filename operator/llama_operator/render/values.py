@@ -143,11 +143,12 @@ class ClaimValues:
 
 @dataclass(frozen=True, slots=True)
 class FetchJobValues:
-    """Values of `fetch-job.yaml.j2`."""
+    """Values of `fetch-job.yaml.j2`; after one of `final_exit_codes` no retry helps."""
 
     metadata: ChildMetadata
     pod_labels: Mapping[str, str]
     retries: int
+    final_exit_codes: tuple[int, ...]
     deadline_seconds: int
     fetch: Fetch
     cache: CacheVolume

@@ -168,7 +168,7 @@ def fetching(code: int, message: str, *, init: bool = False, reason: str = "Erro
     ("message", "reason", "told"),
     [
         pytest.param(
-            '{"reason": "RepositoryGated", "message": "accept the licence"}',
+            '{"reason": "RepositoryAccessDenied", "message": "accept the licence"}',
             Reason.REPOSITORY_ACCESS_DENIED, "accept the licence", id="a licence",
         ),
         pytest.param(
@@ -176,7 +176,7 @@ def fetching(code: int, message: str, *, init: bool = False, reason: str = "Erro
             Reason.VOLUME_TOO_SMALL, "2 GiB are missing", id="a volume",
         ),
         pytest.param(
-            '{"reason": "HubUnreachable", "message": "no answer"}',
+            '{"reason": "NoSuchWord", "message": "no answer"}',
             Reason.DOWNLOAD_FAILED, "no answer", id="another word",
         ),
         pytest.param("Traceback\nboom", Reason.DOWNLOAD_FAILED, "boom", id="no JSON"),
