@@ -89,6 +89,8 @@ CLAIMS = ("shared", "a.b-c.d0")
 """Claims that exist in the namespace of the walk."""
 STORAGE_CLASSES = ("fast", "a.b-c.d0")
 """Classes of volumes that exist there, beside those without one."""
+OWN_CLAIM = {"claim": {"accessMode": "ReadWriteMany"}}
+"""Not {}: server-side apply makes null of a map whose last field it takes away."""
 TOKEN = {"name": "hf-token", "key": "token"}
 ROWS = (
     Row(
@@ -176,10 +178,11 @@ ROWS = (
         "spec.cache.claim", {"name": CLAIMS[0]}, {"storageClassName": STORAGE_CLASSES[0]},
         unset="spec.cache",
     ),
-    Row("spec.cache.claim.name", *CLAIMS, at(cache={"claim": {}})),
-    Row("spec.cache.claim.storageClassName", *STORAGE_CLASSES, at(cache={"claim": {}})),
+    Row("spec.cache.claim.name", *CLAIMS, at(cache=OWN_CLAIM)),
+    Row("spec.cache.claim.storageClassName", *STORAGE_CLASSES, at(cache=OWN_CLAIM)),
     Row(
-        "spec.cache.claim.accessMode", "ReadWriteOnce", "ReadWriteMany", at(cache={"claim": {}}),
+        "spec.cache.claim.accessMode", "ReadWriteOnce", "ReadWriteMany",
+        at(cache={"claim": {"storageClassName": STORAGE_CLASSES[0]}}),
     ),
     Row("spec.cache.hostPath", "/mnt/models", "/_", unset="spec.cache"),
     Row("spec.cache.image", "example.com/llama:1", DIGEST, unset="spec.cache"),
