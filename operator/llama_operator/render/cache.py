@@ -18,6 +18,7 @@ from llama_operator.engines.containers import (
     USER_ID,
     token,
 )
+from llama_operator.engines.engine import EnvVar
 from llama_operator.render.checks import Manifest
 from llama_operator.render.metadata import child_metadata
 from llama_operator.render.quantities import canonical_bytes
@@ -32,6 +33,10 @@ DOWNLOADER_IMAGE: Final = f"llama-operator/llama-operator:{__version__}"
 MESSAGE_PATH: Final = "/dev/termination-log"
 FINAL_EXIT_CODES: Final = (2, 3)
 """Bad input or a refusal of the hub, and no room: what the command says that no retry mends."""
+WAY_TO_THE_HUB: Final = frozenset(
+    {"HF_ENDPOINT", "MODELSCOPE_DOMAIN", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY"}
+)
+"""Variables of `spec.engine.env` that a download gets as well; proxies in small letters too."""
 FETCH_CPU: Final = "500m"
 """Estimate, not measured: TLS and SHA-256 of 50 MB/s, the slow end of hubs, on half a core."""
 FETCH_MEMORY: Final = canonical_bytes(256 * MIB)
@@ -131,7 +136,7 @@ def _fetch(plan: Plan, deployment: LlamaDeployment, image: str) -> Fetch:
     return Fetch(
         image=image,
         args=tuple(_arguments(plan)),
-        token=tuple(token(plan, deployment)),
+        env=(*token(plan, deployment), *_way(deployment)),
         cpu=FETCH_CPU,
         memory=FETCH_MEMORY,
         memory_limit=FETCH_MEMORY_LIMIT,
@@ -140,6 +145,13 @@ def _fetch(plan: Plan, deployment: LlamaDeployment, image: str) -> Fetch:
         scratch_path=TEMPORARY_PATH,
         user_id=USER_ID,
     )
+
+
+def _way(deployment: LlamaDeployment) -> Iterator[EnvVar]:
+    """What the user told the engine of mirrors and proxies, which the download needs instead."""
+    for variable in deployment.spec.engine.env:
+        if variable.name.upper() in WAY_TO_THE_HUB:
+            yield EnvVar(variable.name, value=variable.value)
 
 
 def _arguments(plan: Plan) -> Iterator[str]:

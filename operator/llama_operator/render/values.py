@@ -60,11 +60,11 @@ class CacheVolume:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A container that downloads a model to a volume; `token` is one variable or none."""
+    """A container that downloads a model to a volume; `env` is the token and the way to the hub."""
 
     image: str
     args: tuple[str, ...]
-    token: tuple[EnvVar, ...]
+    env: tuple[EnvVar, ...]
     cpu: str
     memory: str
     memory_limit: str

@@ -134,6 +134,22 @@ def test_the_job_asks_for_no_gpu_and_is_restricted() -> None:
     assert "ttlSecondsAfterFinished" not in job["spec"]
 
 
+def test_a_download_goes_by_the_mirrors_and_proxies_of_the_engine_alone() -> None:
+    env = [
+        {"name": "HF_ENDPOINT", "value": "https://mirror.example.com"},
+        {"name": "https_proxy", "value": "http://$(NAME):3128"},
+        {"name": "NCCL_DEBUG", "value": "WARN"},
+    ]
+    body = deployment({"cache": {"claim": {}}, "engine": {"env": env}})
+    job = render(cached(), body, replicas=1, revision="r").fetch_job
+    assert job is not None
+    assert environment(job["spec"]["template"]["spec"]["containers"][0]) == {
+        "HOME": "/tmp",
+        "HF_ENDPOINT": "https://mirror.example.com",
+        "https_proxy": "http://$$(NAME):3128",
+    }
+
+
 def test_the_service_selects_no_pod_that_downloads() -> None:
     rendered = render(cached(), wanted(), replicas=2, revision="r")
     assert rendered.fetch_job is not None
