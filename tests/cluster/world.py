@@ -244,7 +244,7 @@ class World:
             pod
             for pod in self.owned("pods")
             if pod["metadata"]["labels"]["app.kubernetes.io/instance"] == name
-            and pod["metadata"]["labels"]["app.kubernetes.io/name"] == application
+            and pod["metadata"]["labels"].get("app.kubernetes.io/name") == application
         ]
 
     def pod_uids(self, name: str) -> set[str]:

@@ -129,7 +129,7 @@ class Oracle:
         owned = {plural: self.world.owned(plural) for plural in plurals}
         pods: dict[str, list[Json]] = {name: [] for name in llamas}
         for pod in owned["pods"]:
-            if pod["metadata"]["labels"]["app.kubernetes.io/name"] != "llama":
+            if pod["metadata"]["labels"].get("app.kubernetes.io/name") == "llama-fetch":
                 continue  # it downloads a model
             instance = pod["metadata"]["labels"]["app.kubernetes.io/instance"]
             pods.setdefault(instance, []).append(pod)
