@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.constraints import replace_at
 from api.server import Server
-from api.test_hostile_values import FULL, TEXTS, read
+from api.test_hostile_values import TEXTS, full, read
 
 PLAUSIBLE = st.text(alphabet="abzABZ0189.-_:/@= \n", max_size=70)
 ANYTHING = st.text(st.characters(exclude_categories=["Cs"]), max_size=70)
@@ -21,7 +21,7 @@ def test_the_verdict_on_a_text_is_the_same(server: Server, field: str) -> None:
     @settings(max_examples=60, deadline=None, derandomize=True, database=None)
     @given(PLAUSIBLE | ANYTHING)
     def check(text: str) -> None:
-        manifest = replace_at(FULL, field, text)
+        manifest = replace_at(full(field), field, text)
         answer = server.create(manifest)
         refusal = read(manifest)
         assert answer.accepted == (refusal is None), answer.message or refusal

@@ -45,6 +45,7 @@ FULL: dict[str, Any] = {
             "prefixCaching": "Enabled",
         },
         "hardware": [{"gpu": "NVIDIA-L40S", "count": 1}],
+        "cache": {"claim": {"name": "shared-models", "accessMode": "ReadWriteOnce"}},
         "servedModelNames": ["llama"],
         "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},
         "tls": {"secretName": "llama-tls"},
@@ -65,7 +66,21 @@ FULL: dict[str, Any] = {
         "suspend": False,
     },
 }
-"""A valid object in which every field is set."""
+"""A valid object in which every field is set, but for those that exclude others."""
+INSTEAD: dict[str, Any] = {
+    "spec.cache.claim.storageClassName": {"claim": {"storageClassName": "fast"}},
+    "spec.cache.hostPath": {"hostPath": "/mnt/models"},
+    "spec.cache.image": {"image": "registry.example.com/llama:1"},
+}
+"""What stands in `spec.cache` where one of these is set."""
+
+
+def full(field: str) -> dict[str, Any]:
+    """A valid object in which a field is set, and all others that it does not exclude."""
+    if field not in INSTEAD:
+        return FULL
+    return {**FULL, "spec": {**FULL["spec"], "cache": INSTEAD[field]}}
+
 
 STRINGS = {
     "a command in backquotes": "`touch /tmp/pwned`",
@@ -126,6 +141,10 @@ INERT: dict[str, tuple[str, frozenset[str]]] = {
     "spec.template.metadata.labels.*": (
         "Kubernetes allows labels without a value",
         frozenset({"the empty string"}),
+    ),
+    "spec.cache.hostPath": (
+        "it is no file, and only an operator that was told to mounts folders of nodes",
+        frozenset({"an absolute path"}),
     ),
     "spec.tokenSecretRef.key": (
         "Kubernetes allows such keys; it only stands in a secretKeyRef",
@@ -192,8 +211,8 @@ def spellings(field: str) -> tuple[str, ...]:
 
 def test_every_field_is_tried() -> None:
     for field in FIELDS:
-        assert list(values_at(FULL, field)), f"{field} is not set in FULL"
-    LlamaDeployment.parse(FULL)
+        assert list(values_at(full(field), field)), f"{field} is not set in FULL"
+        LlamaDeployment.parse(full(field))
 
 
 @pytest.mark.cluster
@@ -208,7 +227,7 @@ def test_strings(server: Server, field: str) -> None:
     reason, inert = INERT.get(field, ("", frozenset()))
     accepted = set()
     for what, value in STRINGS.items():
-        manifest = replace_at(FULL, field, value)
+        manifest = replace_at(full(field), field, value)
         answer = server.create(manifest)
         refusal = read(manifest)
         assert answer.accepted == (refusal is None), f"{what}: {answer.message or refusal}"
@@ -227,7 +246,7 @@ def test_strings(server: Server, field: str) -> None:
 def test_numbers(server: Server, field: str) -> None:
     bounds = [one for one in constraints(FIELDS[field], field) if one.keyword != "rule"]
     for what, value in NUMBERS.items():
-        manifest = replace_at(FULL, field, value)
+        manifest = replace_at(full(field), field, value)
         answer = server.create(manifest)
         refusal = read(manifest)
         expected = isinstance(value, int) and not any(breaks(one, manifest) for one in bounds)
@@ -241,7 +260,7 @@ def test_numbers(server: Server, field: str) -> None:
 @pytest.mark.cluster
 @pytest.mark.parametrize(("field", "value"), TYPED)
 def test_types(server: Server, field: str, value: Any) -> None:
-    manifest = replace_at(FULL, field, value)
+    manifest = replace_at(full(field), field, value)
     answer = server.create(manifest)
     refusal = read(manifest)
     assert not answer.accepted

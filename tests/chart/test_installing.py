@@ -97,11 +97,14 @@ ALLOWED = [
             "controllerrevisions.apps",
             "services",
             "poddisruptionbudgets.policy",
+            "jobs.batch",
+            "persistentvolumeclaims",
         )
         for verb in ("get", "list", "watch", "create", "patch")
     ),
     "delete controllerrevisions.apps",
     "delete poddisruptionbudgets.policy",
+    "delete jobs.batch",
     "list nodes",
     "watch nodes",
     "list pods",

@@ -15,6 +15,8 @@ CHILD_PATHS = {
     "controllerrevisions": "/apis/apps/v1",
     "services": "/api/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
+    "jobs": "/apis/batch/v1",
+    "persistentvolumeclaims": "/api/v1",
     "pods": "/api/v1",
 }
 Json = dict[str, Any]
@@ -43,6 +45,7 @@ class World:
         self.directory = directory
         self.api = plane.api_client()
         self._nodes: list[str] = []
+        self._volumes: list[str] = []
         plane.kubectl("create", "namespace", namespace)
         wait_until(
             "the namespace has its ServiceAccount",
@@ -59,6 +62,8 @@ class World:
         self.plane.kubectl("delete", "namespace", self.namespace, "--wait=false")
         if self._nodes:
             self.remove_nodes(self._nodes)
+        if self._volumes:
+            self.kubectl("delete", "persistentvolume", *self._volumes, "--wait=false")
         self.api.close()
 
     def add_nodes(self, *nodes: GpuNode) -> None:
@@ -68,6 +73,44 @@ class World:
     def remove_nodes(self, names: Sequence[str]) -> None:
         self.plane.remove_nodes(list(names))
         self._nodes = [name for name in self._nodes if name not in names]
+
+    def add_volumes(self, count: int = 1, storage_class: str = "") -> None:
+        """Volumes that the cluster binds to claims of a class, as a provisioner would make them."""
+        for _ in range(count):
+            name = f"{self.namespace}-{len(self._volumes)}"
+            self._volumes.append(name)
+            self.api.create(
+                "/api/v1/persistentvolumes",
+                {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolume",
+                    "metadata": {"name": name},
+                    "spec": {
+                        "capacity": {"storage": "100Gi"},
+                        "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                        "persistentVolumeReclaimPolicy": "Retain",
+                        "storageClassName": storage_class,
+                        "hostPath": {"path": "/tmp/none"},
+                    },
+                },
+            )
+
+    def add_claim(self, name: str, storage_class: str = "") -> None:
+        """A claim that belongs to nobody's deployment, with a volume."""
+        self.add_volumes(1, storage_class)
+        self.api.create(
+            f"/api/v1/namespaces/{self.namespace}/persistentvolumeclaims",
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": name},
+                "spec": {
+                    "accessModes": ["ReadWriteMany"],
+                    "storageClassName": storage_class,
+                    "resources": {"requests": {"storage": "50Gi"}},
+                },
+            },
+        )
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         return self.plane.kubectl(
@@ -195,11 +238,13 @@ class World:
     def wait(self, what: str, condition: Callable[[], object], timeout: float = 60) -> None:
         wait_until(what, condition, timeout=timeout)
 
-    def pods(self, name: str) -> list[Json]:
+    def pods(self, name: str, application: str = "llama") -> list[Json]:
+        """Pods of a deployment's engine, or those that download its model."""
         return [
             pod
             for pod in self.owned("pods")
             if pod["metadata"]["labels"]["app.kubernetes.io/instance"] == name
+            and pod["metadata"]["labels"].get("app.kubernetes.io/name") == application
         ]
 
     def pod_uids(self, name: str) -> set[str]:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cluster.world import GROUP_PATH, World, gpu_node
+from cluster.world import CHILD_PATHS, GROUP_PATH, World, gpu_node
+from controlplane import GpuNode
 from faults.oracle import Oracle
 from workstation import OperatorProcess
 
@@ -16,6 +17,8 @@ SMALL: Json = {"size": "8b", "format": "awq"}
 SHORT: Json = {**SMALL, "context": {"maxModelLen": 8192}}
 LONG: Json = {**SMALL, "context": {"maxModelLen": 16384}}
 STATEFULSETS_USER = "system:serviceaccount:kube-system:statefulset-controller"
+CLAIM: Json = {"claim": {}}
+CACHED: Json = {**SMALL, "cache": CLAIM}
 IMPOSSIBLE: Json = {"size": "405b", "format": "pytorch"}
 """810 GiB of weights; the nodes of these tests have eight GPUs of 80 GiB."""
 
@@ -23,6 +26,7 @@ IMPOSSIBLE: Json = {"size": "405b", "format": "pytorch"}
 def farm(world: World, gpus: int) -> None:
     """Nodes with at least so many free GPUs."""
     world.add_nodes(*(gpu_node(f"a100-{number}", A100, 8) for number in range(-(-gpus // 8))))
+    world.add_nodes(GpuNode("cpu-0"))
 
 
 def create(world: World, name: str, spec: Json) -> None:
@@ -51,6 +55,16 @@ def _edit(spec: Json) -> Callable[[World, str], None]:
 
 def _delete(world: World, name: str) -> None:
     world.api.delete(f"{_path(world)}/{name}")
+
+
+def _merge(world: World, name: str, spec: Json) -> None:
+    patch(world, name, {"spec": spec})
+
+
+def _fetch(world: World, name: str, write: Callable[[World, str, Json], None], spec: Json) -> None:
+    """Ask for a model on a claim, where there is a volume for it."""
+    world.add_volumes()
+    write(world, name, spec)
 
 
 def _create_again(world: World, name: str) -> None:
@@ -85,6 +99,11 @@ class Path:
     reason: str = "Serving"
     refused: bool = False
 
+    @property
+    def beyond(self) -> int:
+        """More writes than it takes, those of statuses in between included."""
+        return max(9, self.writes + 4)
+
 
 PATHS = {
     path.name: path
@@ -104,6 +123,18 @@ PATHS = {
         ),
         # The first record is numbered anew.
         Path("goback", _edit(SHORT), [SHORT, LONG], 3, generation=3, templates=2, ended=2),
+        # Record, two Services, claim, Job, StatefulSet, status, event.
+        Path("fetch", lambda world, name: _fetch(world, name, create, CACHED), writes=8),
+        # Record, claim, Job, StatefulSet, status, event.
+        Path(
+            "refetch",
+            lambda world, name: _fetch(world, name, _merge, {"cache": {**CLAIM, "image": None}}),
+            [{**SMALL, "cache": {"image": "example.com/llama:1"}}],
+            6,
+            generation=2,
+            templates=2,
+            ended=1,
+        ),
         Path("scaleup", _edit({"replicas": 3}), [SMALL], 3, generation=2),
         Path("scaledown", _edit({"replicas": 1}), [{**SMALL, "replicas": 3}], 3, 2, ended=2),
         Path(
@@ -203,7 +234,7 @@ def is_settled(case: Case, found: Mapping[str, Json]) -> bool:
 def owned_uids(world: World) -> dict[tuple[str, str], dict[tuple[str, str], str]]:
     """Uids of children besides pods, by name and uid of their deployment, by plural and name."""
     result: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-    for plural in ("statefulsets", "services", "controllerrevisions", "poddisruptionbudgets"):
+    for plural in CHILD_PATHS.keys() - {"pods"}:
         for item in world.owned(plural):
             [owner] = item["metadata"]["ownerReferences"]
             children = result.setdefault((owner["name"], owner["uid"]), {})

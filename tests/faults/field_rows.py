@@ -88,6 +88,12 @@ def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
     return {"size": size, "format": fmt, **PINNED, **more}
 
 
+CLAIMS = ("shared", "a.b-c.d0")
+"""Claims that exist in the namespace of the walk."""
+STORAGE_CLASSES = ("fast", "a.b-c.d0")
+"""Classes of volumes that exist there, beside those without one."""
+OWN_CLAIM = {"claim": {"accessMode": "ReadWriteMany"}}
+"""Not {}: server-side apply makes null of a map whose last field it takes away."""
 TOKEN = {"name": "hf-token", "key": "token"}
 API_KEY = {"apiKeySecretRef": {"name": "llama-key"}}
 TEMPLATE = {"configMapKeyRef": {"name": "templates"}}
@@ -174,6 +180,19 @@ ROWS = (
         "spec.hardware[].count", 2, 4, at(hardware=[{"gpu": A100, "count": 1}]),
         refused=(16, "TooFewGPUs"), keeps_plan=TODAY,
     ),
+    Row("spec.cache", {"claim": {}}, {"image": "example.com/llama:1"}),
+    Row(
+        "spec.cache.claim", {"name": CLAIMS[0]}, {"storageClassName": STORAGE_CLASSES[0]},
+        unset="spec.cache",
+    ),
+    Row("spec.cache.claim.name", *CLAIMS, at(cache=OWN_CLAIM)),
+    Row("spec.cache.claim.storageClassName", *STORAGE_CLASSES, at(cache=OWN_CLAIM)),
+    Row(
+        "spec.cache.claim.accessMode", "ReadWriteOnce", "ReadWriteMany",
+        at(cache={"claim": {"storageClassName": STORAGE_CLASSES[0]}}),
+    ),
+    Row("spec.cache.hostPath", "/mnt/models", "/_", unset="spec.cache"),
+    Row("spec.cache.image", "example.com/llama:1", DIGEST, unset="spec.cache"),
     Row("spec.servedModelNames", ["a", "b"], ["b"]),
     Row("spec.servedModelNames[]", "0", "org/a:b_c.d", unset="spec.servedModelNames"),
     Row("spec.auth", API_KEY, {"apiKeySecretRef": {"name": "other.secret", "key": ".hidden"}}),
@@ -251,3 +270,5 @@ ROWS = (
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),
 )  # fmt: skip
 """One row for each field of the schema; a test holds them against the CRD."""
+CLAIMED = tuple(row for row in ROWS if row.path.startswith("spec.cache"))
+"""Rows that need volumes."""

@@ -12,8 +12,7 @@ from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.nodes import node_facts
 from llama_operator.planning.outcome import Outcome
 from llama_operator.planning.plan import plan
-from llama_operator.reconcile.actions import Create
-from llama_operator.reconcile.decide import decide
+from llama_operator.reconcile.decide import first_children
 from llama_operator.reconcile.desired import desire
 from llama_operator.reconcile.observed import PodFacts
 from llama_operator.reconcile.pods import pod_facts
@@ -64,9 +63,5 @@ def fresh_children(
         return plan(wanted.spec, Catalog.load(), found, current=current)
 
     desired = desire(deployment, None, planner)
-    decision = decide(deployment, desired.revision, (), {})
-    return {
-        (action.kind, action.name): action.body
-        for action in decision.actions
-        if isinstance(action, Create)
-    }
+    bodies = first_children(deployment, desired.revision)
+    return {(body["kind"], body["metadata"]["name"]): body for body in bodies}

@@ -31,6 +31,7 @@ RESTORE_SECONDS = 6.0
 """Three times the two seconds within which a child that was deleted is there again."""
 MEMORY_LIMIT_MIB = 200
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "creationTimestamp")
+_KEPT_KINDS = frozenset({"Job", "PersistentVolumeClaim"})
 _SETTLED = frozenset({"Serving", "ScaledToZero", "Suspended"})
 _UNHELPED = frozenset(reason for reason, facts in REASONS.items() if facts.stalled)
 
@@ -128,6 +129,8 @@ class Oracle:
         owned = {plural: self.world.owned(plural) for plural in plurals}
         pods: dict[str, list[Json]] = {name: [] for name in llamas}
         for pod in owned["pods"]:
+            if pod["metadata"]["labels"].get("app.kubernetes.io/name") == "llama-fetch":
+                continue  # it downloads a model
             instance = pod["metadata"]["labels"]["app.kubernetes.io/instance"]
             pods.setdefault(instance, []).append(pod)
         return Seen(llamas, pods, owned)
@@ -192,13 +195,17 @@ class Oracle:
         assert not missing, f"{name}: {missing} is missing; there are {sorted(found)}"
         revisions = {key for key in found if key[0] == "ControllerRevision"}
         assert len(revisions) <= 5, f"too many records: {sorted(revisions)}"
-        surplus = sorted(set(found) - revisions - set(wanted))
+        # A claim stays as long as the deployment, and Jobs as long as their records.
+        kept = {key for key in found if key[0] in _KEPT_KINDS}
+        surplus = sorted(set(found) - revisions - kept - set(wanted))
         assert not surplus, f"{name}: {surplus} is more than a fresh render has"
         for key, body in wanted.items():
             live = found[key]
             if key[0] == "ControllerRevision":
                 assert _said(body["data"]) == _said(live["data"])
                 continue
+            if key[0] in _KEPT_KINDS:
+                continue  # a Job cannot be changed, and a claim has grown
             proof = (live["metadata"]["uid"], live["metadata"]["resourceVersion"], digest(body))
             if proof in self._proven:
                 continue
@@ -224,12 +231,16 @@ class Oracle:
         return result
 
     def assert_no_orphans(self) -> None:
-        """Whatever carries our labels belongs to a deployment that is, or to its StatefulSet."""
+        """Whatever carries our labels belongs to a deployment that is, or to what it made."""
         owners = {item["metadata"]["uid"] for item in self.deployments().values()}
-        sets = {item["metadata"]["uid"] for item in self.world.owned("statefulsets")}
+        makers = {
+            item["metadata"]["uid"]
+            for plural in ("statefulsets", "jobs")
+            for item in self.world.owned(plural)
+        }
         for plural in CHILD_PATHS:
             for item in self.world.owned(plural):
-                known = sets if plural == "pods" else owners
+                known = makers if plural == "pods" else owners
                 orphaned = len(_owners(item)) != 1 or not _owners(item) <= known
                 assert not orphaned, f"{plural}/{item['metadata']['name']} is an orphan"
 

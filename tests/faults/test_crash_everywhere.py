@@ -31,8 +31,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.fault(1), pytest.mark.fault(2)]
 
 WORKERS = "--workers=64"
 """Each deployment that hangs takes one."""
-BEYOND = 9
-"""More writes than any path takes; a path that takes more fails here."""
 ALL = 1_000_000
 
 
@@ -100,6 +98,7 @@ def run(
         ),
         pytest.param(("replan", "retemplate", "goback"), id="editing"),
         pytest.param(("scaleup", "scaledown", "rollout"), id="scaling and rolling out"),
+        pytest.param(("fetch", "refetch"), id="downloading"),
     ],
 )
 def test_killed_after_any_write_it_ends_as_if_undisturbed(
@@ -111,12 +110,17 @@ def test_killed_after_any_write_it_ends_as_if_undisturbed(
     record_property: Callable[[str, object], None],
 ) -> None:
     farm(world, 160)
-    cases = [Case(PATHS[name], (number,)) for name in names for number in range(1, BEYOND + 1)]
+    cases = [
+        Case(PATHS[name], (number,))
+        for name in names
+        for number in range(1, PATHS[name].beyond + 1)
+    ]
     history = run(world, oracle, proxy, start_operator, cases)
     for name in names:
-        struck = [bool(history[f"{name}x{number}"][0].struck) for number in range(1, BEYOND + 1)]
-        writes = history[f"{name}x{BEYOND}"][0].matched
-        assert not struck[-1], f"{name} takes {BEYOND} writes or more"
+        beyond = PATHS[name].beyond
+        struck = [bool(history[f"{name}x{number}"][0].struck) for number in range(1, beyond + 1)]
+        writes = history[f"{name}x{beyond}"][0].matched
+        assert not struck[-1], f"{name} takes {beyond} writes or more"
         assert sum(struck) >= PATHS[name].writes - 1
         record_property(f"figure.writes-of-{name}", writes)
 

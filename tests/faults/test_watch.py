@@ -21,8 +21,10 @@ SMALL = {"size": "8b", "format": "awq", "replicas": 2}
 WATCHED = {
     "configmaps",
     "controllerrevisions",
+    "jobs",
     "llamadeployments",
     "nodes",
+    "persistentvolumeclaims",
     "poddisruptionbudgets",
     "pods",
     "services",

@@ -59,6 +59,9 @@ class Case:
         }
         if rendered.pod_disruption_budget is not None:
             objects["pdb"] = rendered.pod_disruption_budget
+        if rendered.claim is not None and rendered.fetch_job is not None:
+            objects["claim"] = rendered.claim
+            objects["fetch-job"] = rendered.fetch_job
         return objects
 
     def expected(self) -> dict[str, dict[str, Any]]:

@@ -26,6 +26,14 @@ class Hub(StrEnum):
     MODEL_SCOPE = "ModelScope"
 
 
+class CacheKind(StrEnum):
+    """Kinds of volumes that hold a model."""
+
+    CLAIM = "Claim"
+    HOST_PATH = "HostPath"
+    IMAGE = "Image"
+
+
 class EngineType(StrEnum):
     """Serving engines."""
 

@@ -11,6 +11,12 @@ LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_JOB: Final = "batch.kubernetes.io/job-name"
+"""Set by the Job controller on a Job's pods."""
+FETCH_CONTAINER: Final = "fetch"
+"""Name of the container that downloads a model, in the pod of a Job or before an engine."""
+FETCH_NAME: Final = "llama-fetch"
+"""`app.kubernetes.io/name` of pods that download a model; the Service selects others."""
 LABEL_COLOR: Final = f"{GROUP}/color"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 ANNOTATION_REPLAN: Final = f"{GROUP}/replan"
@@ -48,6 +54,21 @@ def headless_service_name(name: str) -> str:
 def revision_name(name: str, digest: str) -> str:
     """Name of a ControllerRevision; `digest` is the hash of what it records."""
     return f"{base_name(name)}-plan-{digest[:10]}"
+
+
+def claim_name(name: str, variant: str = "") -> str:
+    """Name of the claim that is made for a deployment; `variant` tells odd ones apart."""
+    return f"{base_name(name)}-models" + (f"-{variant[:8]}" if variant else "")
+
+
+def fetch_name(name: str, digest: str) -> str:
+    """Name of the Job that downloads a model; `digest` is the hash of what it fetches and where."""
+    return f"{base_name(name)}-fetch-{digest[:10]}"
+
+
+def fetch_labels(name: str) -> dict[str, str]:
+    """Labels of pods that download the model of a deployment."""
+    return {**selector_labels(name), LABEL_NAME: FETCH_NAME}
 
 
 def selector_labels(name: str) -> dict[str, str]:

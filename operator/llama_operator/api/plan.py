@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from llama_operator.api.enums import CacheKind
 from llama_operator.api.model import ApiModel
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -77,7 +78,17 @@ class HostResources(ApiModel):
     )
     shm_bytes: ByteCount = Field(description="Size of /dev/shm in bytes, e.g. 1073741824.")
     disk_bytes: ByteCount = Field(
-        description="Ephemeral storage for the downloaded model, in bytes, e.g. 43904000000."
+        description="Ephemeral storage, in bytes, e.g. 43904000000: the downloaded model, unless a "
+        "cache holds it."
+    )
+
+
+class ModelCache(ApiModel):
+    """The volume that holds the model."""
+
+    kind: CacheKind = Field(description="Kind of the volume, e.g. Claim.")
+    model_bytes: ByteCount = Field(
+        description="Room that the model takes on it, in bytes, e.g. 43904000000."
     )
 
 
@@ -149,6 +160,11 @@ class Plan(ApiModel):
     host: HostResources = Field(
         description="What a pod asks of its node besides GPUs, e.g. cpuMillicores 3000."
     )
+    cache: ModelCache | None = Field(
+        default=None,
+        description="Volume that holds the model, e.g. kind Claim; absent when each pod downloads "
+        "it.",
+    )
     startup_seconds: Count = Field(
         description="Time that a replica may take to start, in seconds, e.g. 1800."
     )
@@ -160,3 +176,8 @@ class Plan(ApiModel):
         "e.g. 1 GPU: the fewest that fit.",
         max_length=16,
     )
+
+    @property
+    def cached(self) -> bool:
+        """Whether a volume holds the model, so that pods download nothing."""
+        return self.cache is not None

@@ -10,6 +10,7 @@ class Reason(StrEnum):
 
     SERVING = "Serving"
     STARTING = "Starting"
+    DOWNLOADING = "Downloading"
     ROLLING_OUT = "RollingOut"
     SCALED_TO_ZERO = "ScaledToZero"
     SUSPENDED = "Suspended"
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     MODEL_NOT_FETCHED = "ModelNotFetched"
     VOLUME_TOO_SMALL = "VolumeTooSmall"
     VOLUME_UNUSABLE = "VolumeUnusable"
+    DOWNLOAD_FAILED = "DownloadFailed"
     CONTAINER_FAILED = "ContainerFailed"
     FORBIDDEN = "Forbidden"
     REJECTED_BY_API_SERVER = "RejectedByAPIServer"
@@ -72,6 +74,10 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.STARTING: ReasonFacts(
         "Pods load the model; none is ready yet.",
         "Wait; plan.startupSeconds tells how long it may take.",
+    ),
+    Reason.DOWNLOADING: ReasonFacts(
+        "The model is downloaded to the volume of spec.cache; no GPU is held meanwhile.",
+        "Wait; `kubectl logs` of the Job's pod tells how far it is.",
     ),
     Reason.ROLLING_OUT: ReasonFacts(
         "Pods change to the new revision.", "Wait; the last good revision goes on serving."
@@ -196,7 +202,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "Check spec.engine.image and spec.template.spec.imagePullSecrets.",
     ),
     Reason.REPOSITORY_ACCESS_DENIED: ReasonFacts(
-        "The hub does not let the engine download the model.",
+        "The hub does not let the model be downloaded.",
         "Accept the licence on the hub and name a Secret with your token in spec.tokenSecretRef.",
     ),
     Reason.REPOSITORY_NOT_FOUND: ReasonFacts(
@@ -232,6 +238,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         "The volume for models cannot be written.",
         "Check the rights of the pod's user on it, and that it has links and locks.",
         stalled=True,
+    ),
+    Reason.DOWNLOAD_FAILED: ReasonFacts(
+        "The model cannot be downloaded to the volume of spec.cache.",
+        "Mend what the message names; then delete the Job that it names, or edit the spec, to have "
+        "it tried again.",
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from llama_operator.api.cache import CacheSpec
 from llama_operator.api.cel import Rule, ruled
 from llama_operator.api.enums import (
     MODEL_TOKENS_LIMIT,
@@ -309,6 +310,10 @@ class LlamaDeploymentSpec(ApiModel):
         max_length=8,
         description="Accepted GPUs in order of preference, e.g. gpu NVIDIA-L40S. "
         "Empty: any GPU of the cluster.",
+    )
+    cache: CacheSpec | None = Field(
+        default=None,
+        description="Volume that holds the model, e.g. claim {}. Unset: each pod downloads it.",
     )
     served_model_names: list[ServedModelName] = Field(
         default=[],

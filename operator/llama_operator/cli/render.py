@@ -24,8 +24,7 @@ from llama_operator.errors import CatalogError, InputError, SpecError
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.plan import plan_on
 from llama_operator.planning.survey import survey
-from llama_operator.reconcile.actions import Create
-from llama_operator.reconcile.decide import REVISION_KIND, decide
+from llama_operator.reconcile.decide import REVISION_KIND, first_children
 from llama_operator.reconcile.desired import desire
 
 Manifest = dict[str, Any]
@@ -121,8 +120,7 @@ def objects(deployment: LlamaDeployment, planner: Planner) -> tuple[Manifest, ..
         raise InputError(str(error)) from None
     if desired.refusal is not None:
         return desired.refusal
-    actions = decide(deployment, desired.revision, (), {}).actions
-    bodies = [action.body for action in actions if isinstance(action, Create)]
+    bodies = first_children(deployment, desired.revision)
     return tuple(sorted(bodies, key=lambda body: body["kind"] == REVISION_KIND))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,17 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     add_image_registry_option(parser)
     parser.add_argument(
+        "--downloader-image",
+        default="",
+        metavar="IMAGE",
+        help="image of the Jobs that download models to volumes (default: the operator's own)",
+    )
+    parser.add_argument(
+        "--allow-host-path",
+        action="store_true",
+        help="let spec.cache.hostPath mount folders of nodes into pods",
+    )
+    parser.add_argument(
         "--rendering",
         choices=("Current", "Rehearsal"),
         default="Current",
@@ -120,6 +132,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.rendering not in RENDERINGS:
         msg = f"--rendering is {arguments.rendering}; allowed is {', '.join(RENDERINGS)}"
         raise InputError(msg)
+    rendering = RENDERINGS[arguments.rendering]
+    if arguments.downloader_image:
+        rendering = replace(rendering, downloader_image=arguments.downloader_image)
     return run(
         Settings(
             kubeconfig=arguments.kubeconfig,
@@ -132,7 +147,8 @@ def _run(arguments: argparse.Namespace) -> int:
             metrics_port=arguments.metrics_port,
             log_level=arguments.log_level,
             image_registry=image_registry(arguments),
-            rendering=RENDERINGS[arguments.rendering],
+            rendering=rendering,
+            allow_host_path=arguments.allow_host_path,
             clock_offset=ClockOffset.parse(arguments.clock_offset),
         )
     )

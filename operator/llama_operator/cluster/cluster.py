@@ -106,8 +106,12 @@ class Cluster:
         return tuple(self._children.get(key, {}).values())
 
     def pods(self, key: Key) -> tuple[PodFacts, ...]:
-        """Pods that carry the deployment's instance label, as cached."""
-        return tuple(self._pods.get(key, {}).values())
+        """Pods of the engine that carry the deployment's instance label, as cached."""
+        return tuple(pod for pod in self._pods.get(key, {}).values() if not pod.job)
+
+    def fetch_pods(self, key: Key) -> tuple[PodFacts, ...]:
+        """Pods that download the deployment's model, as cached."""
+        return tuple(pod for pod in self._pods.get(key, {}).values() if pod.job)
 
     async def refresh(self, key: Key, kinds: Iterable[str] = ()) -> None:
         """Take children as the API server shows them now: those that tell what runs, and more."""

@@ -164,6 +164,6 @@ _Place = tuple[Key, str, str, int]
 
 def _place(namespace: str, pod: PodFacts | None) -> _Place | None:
     """Where a pod holds GPUs; None when it holds none."""
-    if pod is None or not pod.node or pod.finished:
+    if pod is None or not pod.node or pod.finished or pod.job:
         return None
     return (namespace, pod.instance), pod.node, pod.uid, pod.gpus

@@ -10,6 +10,8 @@ STATEFUL_SETS: Final = Resource("apps", "v1", "statefulsets", "StatefulSet")
 CONTROLLER_REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps", "ConfigMap")
@@ -18,6 +20,13 @@ LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 
 BY_KIND: Final = {
     resource.kind: resource
-    for resource in (STATEFUL_SETS, CONTROLLER_REVISIONS, SERVICES, DISRUPTION_BUDGETS)
+    for resource in (
+        STATEFUL_SETS,
+        CONTROLLER_REVISIONS,
+        SERVICES,
+        DISRUPTION_BUDGETS,
+        JOBS,
+        CLAIMS,
+    )
 }
 """Kinds of children that the operator writes."""

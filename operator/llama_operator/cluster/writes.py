@@ -23,6 +23,7 @@ from llama_operator.cluster.watch import Watch
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure
 from llama_operator.reconcile.decide import with_uid
 from llama_operator.reconcile.drift import holds
+from llama_operator.reconcile.fetch import CLAIM_KIND
 from llama_operator.reconcile.observed import Child, child_of
 from llama_operator.reconcile.revision import digest
 from llama_operator.reconcile.status_drift import surplus
@@ -83,6 +84,9 @@ class Writes:
                     "the namespace is being deleted",
                     retry_after_seconds=ENDING_SECONDS,
                 )
+            if action.kind == CLAIM_KIND and isinstance(action, Apply):
+                message = f"claim {action.name} cannot grow: {error.message}"
+                return Failure(action, Reason.VOLUME_TOO_SMALL, message)
             return _forbidden(action, error)
         except InvalidError as error:
             return Failure(

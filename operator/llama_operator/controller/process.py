@@ -126,6 +126,7 @@ class _Process:
             self._now,
             settings.rendering,
             partial(plan_on, image_registry=settings.image_registry),
+            allow_host_path=settings.allow_host_path,
         )
         self._queue: KeyedQueue[Key] = KeyedQueue(self._reconcile, settings.workers, self._failed)
         self._queue.latency = metrics.queue_latency.observe

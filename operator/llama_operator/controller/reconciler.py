@@ -32,9 +32,10 @@ from llama_operator.controller.logs import object_reference
 from llama_operator.controller.metrics import Metrics
 from llama_operator.controller.pace import EditPace
 from llama_operator.controller.rejections import Rejections
-from llama_operator.controller.setbacks import Setbacks
+from llama_operator.controller.setbacks import Setbacks, requeue_seconds
 from llama_operator.controller.telling import tell_reasons, tell_repairs
 from llama_operator.errors import SpecError, UnreadableRecordError
+from llama_operator.planning.cached import refuse_host_path
 from llama_operator.planning.capacity import waiting_message
 from llama_operator.planning.outcome import Outcome
 from llama_operator.planning.plan import plan_on
@@ -51,9 +52,6 @@ from llama_operator.render.rendering import CURRENT, Rendering
 _log = logging.getLogger(__name__)
 _passes = itertools.count(1)
 
-SOON_SECONDS: Final = 1.0
-LATER_SECONDS: Final = 30.0
-_SOON: Final = frozenset({Reason.WAITING_FOR_DELETION, Reason.OPERATOR_ERROR})
 _STOPPING: Final = frozenset(
     {Reason.NAME_CONFLICT, Reason.WAITING_FOR_DELETION, Reason.API_SERVER_ERROR}
 )
@@ -71,6 +69,8 @@ class Reconciler:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rendering: Rendering = CURRENT,
         plan: Callable[..., Outcome] = plan_on,
+        *,
+        allow_host_path: bool = False,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
@@ -78,6 +78,7 @@ class Reconciler:
         self._now = now
         self._rendering = rendering
         self._plan = plan
+        self._allow_host_path = allow_host_path
         self._known: dict[Key, Known] = {}
         self._undecided: set[Key] = set()
         self._records: dict[Key, Child] = {}
@@ -212,6 +213,7 @@ class Reconciler:
             decision,
             self._cluster.children(key),
             self._cluster.pods(key),
+            self._cluster.fetch_pods(key),
             failures,
             settled.contested,
             rejected.message,
@@ -233,7 +235,7 @@ class Reconciler:
                 action="Plan",
             )
         await tell_repairs(self._cluster.client, body, settled, failures, self._now())
-        delays = (_requeue(failures), settled.again_seconds, rejected.again_seconds)
+        delays = (requeue_seconds(failures), settled.again_seconds, rejected.again_seconds)
         return wrote or bool(decision.actions), min(filter(None, delays), default=None)
 
     def _settle(
@@ -273,6 +275,8 @@ class Reconciler:
         self, key: Key, pods: tuple[PodFacts, ...]
     ) -> Callable[[LlamaDeployment, Plan | None], Outcome]:
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
+            if not self._allow_host_path and (refusal := refuse_host_path(deployment.spec)):
+                return refusal
             started = time.perf_counter()
             catalog = self._catalog.for_namespace(key[0])
             surveyed = self._cluster.ledger.survey(key, catalog, pods)
@@ -389,12 +393,3 @@ class Reconciler:
         self._setbacks.forget(key)
         self._cluster.ledger.reserve(key, None)
         self._metrics.deployments.drop(*key)
-
-
-def _requeue(failures: tuple[Failure, ...]) -> float | None:
-    if not failures:
-        return None
-    return min(
-        failure.retry_after_seconds or (SOON_SECONDS if failure.reason in _SOON else LATER_SECONDS)
-        for failure in failures
-    )

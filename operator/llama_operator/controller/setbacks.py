@@ -11,6 +11,9 @@ TOLD_AFTER: Final = 4
 """Passes that end so before the next one tells of it: some three seconds. A server that fails one
 request in ten ends half of all passes so, and four in a row hardly ever."""
 AGAIN_SECONDS: Final = 10.0
+SOON_SECONDS: Final = 1.0
+LATER_SECONDS: Final = 30.0
+_SOON: Final = frozenset({Reason.WAITING_FOR_DELETION, Reason.OPERATOR_ERROR})
 SERVER_ERRORS: Final = range(500, 600)
 """A webhook that does not answer is an error of the API server, too."""
 
@@ -42,3 +45,13 @@ class Setbacks:
             f"{action.kind} {action.name}: {error.message}",
             retry_after_seconds=AGAIN_SECONDS,
         )
+
+
+def requeue_seconds(failures: tuple[Failure, ...]) -> float | None:
+    """Seconds after which to try again what the API server refused; None when nothing was."""
+    if not failures:
+        return None
+    return min(
+        failure.retry_after_seconds or (SOON_SECONDS if failure.reason in _SOON else LATER_SECONDS)
+        for failure in failures
+    )

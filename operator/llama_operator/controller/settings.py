@@ -26,8 +26,9 @@ class Settings:
     log then names. `leader_election` off is for one process on a workstation only.
     `grace_seconds`: how long passes in work may go on once the process is asked to end; writes
     that are not answered by then are waited for besides, as the fence has it. `image_registry`
-    replaces the host of engine images in new plans; empty for none. `rendering` and `clock_offset`
-    are for rehearsals.
+    replaces the host of engine images in new plans; empty for none. `rendering` names the image
+    that downloads models; another version of it, and `clock_offset`, are for rehearsals.
+    `allow_host_path` lets models be kept in folders of nodes.
     """
 
     kubeconfig: Path | None = None
@@ -42,6 +43,7 @@ class Settings:
     grace_seconds: float = 5.0
     image_registry: str = ""
     rendering: Rendering = CURRENT
+    allow_host_path: bool = False
     clock_offset: ClockOffset = field(default_factory=ClockOffset)
 
 

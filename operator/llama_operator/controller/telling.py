@@ -10,7 +10,9 @@ from llama_operator.cluster.events import emit_event
 from llama_operator.reconcile.actions import Failure
 from llama_operator.reconcile.contention import Settlement
 
-_QUIET: Final = frozenset({Reason.STARTING, Reason.SERVING, Reason.WAITING_FOR_DELETION})
+_QUIET: Final = frozenset(
+    {Reason.STARTING, Reason.SERVING, Reason.DOWNLOADING, Reason.WAITING_FOR_DELETION}
+)
 """Ready reasons whose coming is no event of its own."""
 
 

@@ -81,7 +81,7 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
-        f"spec.hub={spec.hub}": True,
+        f"spec.hub={spec.hub}": spec.cache is None,  # what lies on a volume is not downloaded
         f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,
         "spec.memory.gpuLayers": memory.gpu_layers is not None,
         f"spec.memory.kvCacheDType={memory.kv_cache_d_type}": True,

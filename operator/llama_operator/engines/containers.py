@@ -23,13 +23,15 @@ PRE_STOP_SECONDS: Final = 10
 EXIT_SECONDS: Final = 30
 """Time to tear down worker processes after the drain."""
 STARTUP_PERIOD_SECONDS: Final = 10
+HUGGING_FACE_PATH: Final = f"{CACHE_PATH}/huggingface"
+"""HF_HOME of engines, and where a prefetch puts models: whatever the hub, in one layout."""
 USER_ID: Final = 65532
 """User and group of images that run as anybody."""
 
 
-def cache_folder(plan: Plan) -> Scratch:
-    """The folder of downloaded files, as large as the plan says."""
-    return Scratch("cache", CACHE_PATH, "", plan.host.disk_bytes)
+def cache_folder(plan: Plan) -> tuple[Scratch, ...]:
+    """The folder of downloaded files, as large as the plan says; none where a volume has them."""
+    return () if plan.cached else (Scratch("cache", CACHE_PATH, "", plan.host.disk_bytes),)
 
 
 def home_folder(path: str) -> Scratch:
@@ -89,7 +91,28 @@ def user_environment(user: str, home: str) -> Iterator[EnvVar]:
     yield EnvVar("NUMBA_CACHE_DIR", f"{cache}/numba")
 
 
+def offline(plan: Plan) -> Iterator[EnvVar]:
+    """What keeps Hugging Face's libraries from asking the hub, where a volume holds the model.
+
+    The volume is mounted to be read only, so code of repositories is unpacked elsewhere.
+    """
+    if plan.cached:
+        yield EnvVar("HF_HUB_OFFLINE", "1")
+        yield EnvVar("TRANSFORMERS_OFFLINE", "1")
+        yield EnvVar("HF_MODULES_CACHE", f"{TEMPORARY_PATH}/huggingface/modules")
+
+
+def asks_model_scope(plan: Plan) -> bool:
+    """Whether the engine itself downloads from ModelScope."""
+    return plan.hub == Hub.MODEL_SCOPE and not plan.cached
+
+
 def hub_token(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
+    """The token for what the engine downloads; none without a reference."""
+    return iter(()) if plan.cached else token(plan, deployment)
+
+
+def token(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     """The token of the hub as its client library reads it; none without a reference."""
     reference = deployment.spec.token_secret_ref
     if reference is not None:

@@ -8,14 +8,17 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.enums import EngineType, Hub
+from llama_operator.api.enums import EngineType
 from llama_operator.api.names import PORT
 from llama_operator.api.plan import Plan
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.containers import (
     CACHE_PATH,
+    HUGGING_FACE_PATH,
     STARTUP_PERIOD_SECONDS,
+    TEMPORARY_PATH,
     USER_ID,
+    asks_model_scope,
     cache_folder,
     environment,
     health,
@@ -69,7 +72,7 @@ class LlamaCpp:
             command=(),
             args=(*_arguments(plan, deployment), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
-            scratch=(cache_folder(plan), temporary_folder()),
+            scratch=(*cache_folder(plan), temporary_folder()),
             port=PORT,
             # Refused at first, 503 while the model loads.
             startup=health(
@@ -101,6 +104,8 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     names = Names.of(plan)
     yield from (names["repository"], plan.repository)
     yield from (names["file"], plan.file)
+    if plan.cached:
+        yield names["offline"]
     yield from (names["served_model_name"], ",".join(served_names(deployment)))
     yield from (names["host"], "0.0.0.0")  # noqa: S104 - inside the pod
     yield from (names["port"], str(PORT))
@@ -125,9 +130,9 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
-    yield EnvVar("HOME", CACHE_PATH)
-    yield EnvVar("LLAMA_CACHE", CACHE_PATH)
-    if plan.hub == Hub.MODEL_SCOPE:
+    yield EnvVar("HOME", TEMPORARY_PATH if plan.cached else CACHE_PATH)
+    yield EnvVar("LLAMA_CACHE", f"{HUGGING_FACE_PATH}/hub" if plan.cached else CACHE_PATH)
+    if asks_model_scope(plan):
         yield EnvVar("MODEL_ENDPOINT", MODEL_SCOPE_ENDPOINT)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

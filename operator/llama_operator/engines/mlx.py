@@ -13,7 +13,7 @@ from llama_operator.api.names import PORT
 from llama_operator.api.plan import Plan
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.containers import (
-    CACHE_PATH,
+    HUGGING_FACE_PATH,
     STARTUP_PERIOD_SECONDS,
     USER_ID,
     cache_folder,
@@ -21,6 +21,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    offline,
     startup_failures,
     temporary_folder,
     user_environment,
@@ -68,7 +69,7 @@ class MLX:
             command=(),
             args=(*_arguments(plan), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
-            scratch=(cache_folder(plan), home_folder(HOME_PATH), temporary_folder()),
+            scratch=(*cache_folder(plan), home_folder(HOME_PATH), temporary_folder()),
             port=PORT,
             startup=ExecProbe(
                 command=COMPLETION,
@@ -106,5 +107,6 @@ def _arguments(plan: Plan) -> Iterator[str]:
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
-    yield EnvVar("HF_HOME", f"{CACHE_PATH}/huggingface")
+    yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
+    yield from offline(plan)
     yield from hub_token(plan, deployment)

@@ -15,8 +15,8 @@ from llama_operator.api.plan import CudaGraphs, Plan
 from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.containers import (
-    CACHE_PATH,
     EXIT_SECONDS,
+    HUGGING_FACE_PATH,
     PRE_STOP_SECONDS,
     STARTUP_PERIOD_SECONDS,
     cache_folder,
@@ -24,6 +24,7 @@ from llama_operator.engines.containers import (
     fraction,
     health,
     hub_token,
+    offline,
     shared_memory,
     startup_failures,
     temporary_folder,
@@ -73,7 +74,7 @@ class TGI:
             command=(),
             args=tuple(deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
-            scratch=(cache_folder(plan), temporary_folder(), shared_memory(plan)),
+            scratch=(*cache_folder(plan), temporary_folder(), shared_memory(plan)),
             port=PORT,
             # Refused until the shards are ready, 503 when one of them does not answer.
             startup=health(
@@ -127,9 +128,12 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     if newer:
         yield EnvVar(names["shutdown_timeout"], str(DRAIN_SECONDS))
         yield EnvVar(names["usage_stats"], "off")
-        yield EnvVar("HF_HOME", f"{CACHE_PATH}/huggingface")
+        yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
+        yield from offline(plan)
     else:
         yield EnvVar(names["usage_stats"], "true")
-        yield EnvVar("HUGGINGFACE_HUB_CACHE", f"{CACHE_PATH}/huggingface")
+        hub = f"{HUGGING_FACE_PATH}/hub" if plan.cached else HUGGING_FACE_PATH
+        yield EnvVar("HUGGINGFACE_HUB_CACHE", hub)
+        yield from offline(plan)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

@@ -13,8 +13,8 @@ from llama_operator.api.names import PORT
 from llama_operator.api.plan import Plan
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.containers import (
-    CACHE_PATH,
     EXIT_SECONDS,
+    HUGGING_FACE_PATH,
     PRE_STOP_SECONDS,
     STARTUP_PERIOD_SECONDS,
     USER_ID,
@@ -23,6 +23,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    offline,
     shared_memory,
     startup_failures,
     temporary_folder,
@@ -55,7 +56,7 @@ class Transformers:
             args=(*_arguments(plan), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
             scratch=(
-                cache_folder(plan),
+                *cache_folder(plan),
                 home_folder(HOME_PATH),
                 temporary_folder(),
                 shared_memory(plan),
@@ -98,5 +99,6 @@ def _arguments(plan: Plan) -> Iterator[str]:
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
-    yield EnvVar("HF_HOME", f"{CACHE_PATH}/huggingface")
+    yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
+    yield from offline(plan)
     yield from hub_token(plan, deployment)

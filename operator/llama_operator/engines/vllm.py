@@ -8,21 +8,24 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.enums import EngineType, Hub
+from llama_operator.api.enums import EngineType
 from llama_operator.api.names import PORT
 from llama_operator.api.plan import CudaGraphs, Plan
 from llama_operator.engines.arguments import Names
 from llama_operator.engines.containers import (
     CACHE_PATH,
     EXIT_SECONDS,
+    HUGGING_FACE_PATH,
     PRE_STOP_SECONDS,
     STARTUP_PERIOD_SECONDS,
+    asks_model_scope,
     cache_folder,
     environment,
     fraction,
     health,
     home_folder,
     hub_token,
+    offline,
     served_names,
     shared_memory,
     startup_failures,
@@ -78,7 +81,7 @@ class VLLM:
             args=(*_arguments(plan, deployment), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
             scratch=(
-                cache_folder(plan),
+                *cache_folder(plan),
                 home_folder(HOME_PATH),
                 temporary_folder(),
                 shared_memory(plan),
@@ -146,8 +149,9 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
     yield EnvVar("VLLM_CACHE_ROOT", f"{HOME_PATH}/.cache/vllm")
-    yield EnvVar("HF_HOME", f"{CACHE_PATH}/huggingface")
-    if plan.hub == Hub.MODEL_SCOPE:
+    yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
+    yield from offline(plan)
+    if asks_model_scope(plan):
         yield EnvVar("VLLM_USE_MODELSCOPE", "1")
         yield EnvVar("MODELSCOPE_CACHE", f"{CACHE_PATH}/modelscope")
     # vLLM gives up by itself after this time, whatever the startup probe allows.

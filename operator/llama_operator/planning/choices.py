@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from llama_operator.api.enums import EngineType, ModelFormat
+from llama_operator.api.enums import CacheKind, EngineType, ModelFormat
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
@@ -23,6 +23,7 @@ from llama_operator.engines.registry import engine as engine_named
 from llama_operator.errors import SizingError, SpecError
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
+from llama_operator.sizing.host import model_disk_bytes
 from llama_operator.sizing.models.model import ModelShape
 
 
@@ -33,6 +34,7 @@ class Choice:
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
     `left_out` are better publications that Auto passed over: they are gated, without a token.
+    `cache`: kind of the volume that holds its files.
     """
 
     model: Model
@@ -44,6 +46,7 @@ class Choice:
     host: EngineHost
     preferred: tuple[EngineVersion, ...] = ()
     left_out: tuple[Publication, ...] = ()
+    cache: CacheKind | None = None
 
     @property
     def download_bytes(self) -> int:
@@ -52,6 +55,11 @@ class Choice:
         return row.file_bytes or download_bytes(
             self.shape, self.scheme, quantize_at_load=row.quantize_at_load
         )
+
+    @property
+    def model_disk_bytes(self) -> int:
+        """Disk that its files take."""
+        return model_disk_bytes(self.download_bytes, self.scheme)
 
     @property
     def title(self) -> str:
@@ -197,6 +205,7 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
                 version=version,
                 host=catalog.host(version.engine),
                 preferred=able[:index],
+                cache=spec.cache.kind if spec.cache is not None else None,
             )
             for index, version in enumerate(able)
         ),

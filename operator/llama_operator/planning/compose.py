@@ -4,8 +4,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
-from llama_operator.api.plan import CudaGraphs, GpuChoice, HostResources, MemoryPerGpu, Plan
+from llama_operator.api.plan import (
+    CudaGraphs,
+    GpuChoice,
+    HostResources,
+    MemoryPerGpu,
+    ModelCache,
+    Plan,
+)
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.planning.cached import cache_reasons
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
@@ -93,6 +101,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             shm_bytes=host.shm_bytes,
             disk_bytes=host.disk_bytes,
         ),
+        cache=None
+        if choice.cache is None
+        else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
         startup_seconds=startup_seconds(
             choice.version.engine,
             choice.download_bytes,
@@ -163,6 +174,7 @@ def _reasons(
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
+    yield from cache_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
     if fit.trial.host is not None and fit.trial.host_needs is not None:
         yield from host_reasons(spec, fit.trial.host_needs, fit.trial.host)

@@ -251,6 +251,7 @@ def hold(
         ranks=candidate.tensor_parallel_size,
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
+        cached=choice.cache is not None,
     )
     host = requested_host(spec, needs)
     why = _host_shortage(candidate, host)

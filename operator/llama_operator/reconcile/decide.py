@@ -7,6 +7,13 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import ANNOTATION_REVISION, statefulset_name
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete
 from llama_operator.reconcile.drift import holds, leaves_out
+from llama_operator.reconcile.fetch import (
+    JOB_KIND,
+    converge_claim,
+    converge_job,
+    prune_jobs,
+    running_revision,
+)
 from llama_operator.reconcile.observed import Child, Json
 from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest, read_revision
 from llama_operator.render.objects import controller_revision
@@ -78,9 +85,12 @@ def decide(
         return Decision()
     replicas = effective_replicas(deployment)
     by_name = {(child.kind, child.name): child for child in children}
+    own = tuple(child for child in children if child.owner_uid == uid)
+    stateful_set = by_name.get((STATEFUL_SET_KIND, statefulset_name(deployment.metadata.name)))
+    running = running_revision(revision, by_name, stateful_set, uid)
     actions: list[Action] = []
     conflicts: list[str] = []
-    for body in _children(revision, deployment, replicas):
+    for body in _children(revision, running, deployment, replicas):
         child = by_name.get((body["kind"], body["metadata"]["name"]))
         if child is not None and child.owner_uid != uid:
             conflicts.append(f"{child.kind}/{child.name}")
@@ -100,26 +110,65 @@ def decide(
         record = None
     else:
         record = _record(deployment, revision, taken)
+    # One after the other: that a claim is there although none was seen ends the pass.
+    volume = [
+        (action,)
+        for action in (
+            converge_claim(revision, running, by_name, unholdable),
+            converge_job(revision, by_name),
+        )
+        if action is not None
+        and ((taken := by_name.get((action.kind, action.name))) is None or taken.owner_uid == uid)
+    ]
+    conflicts.extend(
+        f"{child.kind}/{child.name}"
+        for body in (revision.objects.claim, revision.objects.fetch_job)
+        if body is not None
+        and (child := by_name.get((body["kind"], body["metadata"]["name"]))) is not None
+        and child.owner_uid != uid
+    )
     services = tuple(action for action in actions if action.kind == SERVICE_KIND)
     rest = tuple(action for action in actions if action.kind != SERVICE_KIND)
     if conflicts:
         rest = tuple(action for action in rest if not isinstance(action, Create))
-    own = tuple(child for child in children if child.owner_uid == uid)
-    stages = (services, () if record is None else (record,), rest, _prune(revision, own))
+        volume = []
+    pruned, kept = _prune(revision, running, own)
+    jobs = prune_jobs(revision, kept, (child for child in own if child.kind == JOB_KIND))
+    stages = (
+        services,
+        () if record is None else (record,),
+        *volume,
+        rest,
+        (*pruned, *jobs),
+    )
     return Decision(
         stages=tuple(stage for stage in stages if stage), conflicts=tuple(sorted(conflicts))
     )
 
 
-def _children(revision: Revision, deployment: LlamaDeployment, replicas: int) -> tuple[Json, ...]:
+def first_children(deployment: LlamaDeployment, revision: Revision | None) -> tuple[Json, ...]:
+    """All that passes create for a deployment that has no children, what waits for a model too."""
+    actions = decide(deployment, revision, (), {}).actions
+    bodies = [action.body for action in actions if isinstance(action, Create)]
+    if revision is not None:
+        all_of_them = _children(revision, revision, deployment, effective_replicas(deployment))
+        bodies += [body for body in all_of_them if body not in bodies]
+    return tuple(bodies)
+
+
+def _children(
+    revision: Revision, running: Revision | None, deployment: LlamaDeployment, replicas: int
+) -> tuple[Json, ...]:
+    """What should be there; no StatefulSet while nothing may run yet."""
     objects = revision.objects
-    stateful_set = {
-        **objects.stateful_set,
-        "spec": {**objects.stateful_set["spec"], "replicas": replicas},
-    }
-    assert stateful_set["metadata"]["name"] == statefulset_name(deployment.metadata.name)
-    bodies = (objects.headless_service, objects.service, stateful_set)
-    return (*bodies, objects.disruption_budget) if replicas > 1 else bodies
+    bodies = [objects.headless_service, objects.service]
+    if running is not None:
+        stateful_set = running.objects.stateful_set
+        assert stateful_set["metadata"]["name"] == statefulset_name(deployment.metadata.name)
+        bodies.append({**stateful_set, "spec": {**stateful_set["spec"], "replicas": replicas}})
+    if replicas > 1:
+        bodies.append(objects.disruption_budget)
+    return tuple(bodies)
 
 
 def _intended(child: Child | None, by_name: Mapping[tuple[str, str], Child]) -> Json | None:
@@ -165,14 +214,24 @@ def _record(deployment: LlamaDeployment, revision: Revision, child: Child | None
     return Apply(with_uid(body, child.uid), child, "the spec went back to this revision")
 
 
-def _prune(revision: Revision, children: Iterable[Child]) -> tuple[Action, ...]:
+def _prune(
+    revision: Revision, running: Revision | None, own: Iterable[Child]
+) -> tuple[tuple[Action, ...], tuple[Child, ...]]:
+    """Old records to delete, and those that stay beside the desired one and what runs."""
+    needed = {revision.name, running.name if running is not None else ""}
     recorded = sorted(
         (
             child
-            for child in children
-            if child.kind == REVISION_KIND and child.name != revision.name and not child.deleting
+            for child in own
+            if child.kind == REVISION_KIND and child.name not in needed and not child.deleting
         ),
         key=lambda child: child.revision,
     )
-    surplus = len(recorded) - (HISTORY_LIMIT - 1)
-    return tuple(Delete(child, "an old revision") for child in recorded[: max(0, surplus)])
+    surplus = max(0, len(recorded) - (HISTORY_LIMIT - len(needed - {""})))
+    return (
+        tuple(Delete(child, "an old revision") for child in recorded[:surplus]),
+        (
+            *recorded[surplus:],
+            *(child for child in own if child.kind == REVISION_KIND and child.name in needed),
+        ),
+    )

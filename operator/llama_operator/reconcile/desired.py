@@ -103,6 +103,7 @@ def _revise(
         replicas=PDB_REPLICAS,
         revision="",
         template=rendering.pod_template(plan, deployment),
+        downloader_image=rendering.downloader_image,
     )
     assert rendered.pod_disruption_budget is not None
     objects = Objects(
@@ -110,6 +111,8 @@ def _revise(
         service=rendered.service,
         headless_service=rendered.headless_service,
         disruption_budget=rendered.pod_disruption_budget,
+        claim=rendered.claim,
+        fetch_job=rendered.fetch_job,
     )
     revision = Revision(
         name="",

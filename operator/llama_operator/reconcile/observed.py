@@ -140,6 +140,7 @@ class PodFacts:
     """What a pass needs of one pod.
 
     `gpus` is what the pod requests; `unschedulable`: the scheduler said that no node takes it.
+    `job` names the Job of a pod that downloads a model, and `created` is when; empty for others.
     """
 
     name: str
@@ -153,6 +154,8 @@ class PodFacts:
     finished: bool
     template_hash: str
     failure: PodFailure | None
+    job: str = ""
+    created: str = ""
 
 
 @dataclass(frozen=True, slots=True)

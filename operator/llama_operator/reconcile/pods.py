@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llama_operator.api.names import LABEL_INSTANCE
+from pydantic_core import from_json
+
+from llama_operator.api.names import (
+    FETCH_CONTAINER,
+    FETCH_NAME,
+    LABEL_INSTANCE,
+    LABEL_JOB,
+    LABEL_NAME,
+)
 from llama_operator.api.reasons import Reason
 from llama_operator.reconcile.observed import PodFacts, PodFailure
 
@@ -19,6 +27,7 @@ _GPU_MEMORY_TEXTS: Final = (
 )
 """What vLLM prints when GPU memory does not suffice (vLLM 0.33, v1/core/kv_cache_utils.py and
 v1/worker/gpu_worker.py)."""
+_REASONS: Final = frozenset(Reason)
 _HUB_TEXTS: Final = ("GatedRepoError", "401 Client Error", "403 Client Error", "Access to model")
 """What huggingface_hub 2.4 says of a repository that a token cannot read (utils/_http.py)."""
 
@@ -34,6 +43,7 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
     conditions = {entry.get("type"): entry for entry in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled") or {}
     ready = (conditions.get("Ready") or {}).get("status") == "True"
+    fetches = labels.get(LABEL_NAME) == FETCH_NAME
     return PodFacts(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -47,6 +57,8 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
         finished=status.get("phase") in ("Succeeded", "Failed"),
         template_hash=labels.get("controller-revision-hash", ""),
         failure=None if ready else _failure(metadata["name"], status),
+        job=labels.get(LABEL_JOB, "") if fetches else "",
+        created=str(metadata.get("creationTimestamp") or "") if fetches else "",
     )
 
 
@@ -61,7 +73,11 @@ def _gpus(spec: Mapping[str, Any]) -> int:
 
 
 def _failure(pod: str, status: Mapping[str, Any]) -> PodFailure | None:
-    for container in status.get("containerStatuses") or ():
+    containers = (
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    )
+    for container in containers:
         state = container.get("state") or {}
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason") or ""
@@ -83,7 +99,10 @@ def _failure(pod: str, status: Mapping[str, Any]) -> PodFailure | None:
         last = container.get("lastState") or {}
         ended = state.get("terminated") or last.get("terminated")
         if ended is not None and not container.get("ready"):
-            return _exit_failure(pod, ended)
+            if container.get("name") != FETCH_CONTAINER:
+                return _exit_failure(pod, ended)
+            if ended.get("exitCode"):
+                return _fetch_failure(pod, ended)
     if status.get("phase") == "Failed":
         text = _short(status.get("message") or status.get("reason") or "failed")
         return PodFailure(Reason.CONTAINER_FAILED, f"pod {pod}: {text}")
@@ -104,6 +123,18 @@ def _exit_failure(pod: str, ended: Mapping[str, Any]) -> PodFailure:
     code = ended.get("exitCode")
     detail = _last_line(text) or str(ended.get("reason") or "no message")
     return PodFailure(Reason.CONTAINER_FAILED, f"pod {pod}: exit code {code}: {_short(detail)}")
+
+
+def _fetch_failure(pod: str, ended: Mapping[str, Any]) -> PodFailure:
+    """What a download says of its end: `{"reason", "message"}`, or the last lines of its log."""
+    text = str(ended.get("message") or "")
+    try:
+        told = from_json(text)
+        word, message = str(told["reason"]), str(told["message"])
+    except (ValueError, KeyError, TypeError):
+        word, message = "", _last_line(text) or str(ended.get("reason") or "no message")
+    reason = Reason(word) if word in _REASONS else Reason.DOWNLOAD_FAILED
+    return PodFailure(reason, f"pod {pod}: {_short(message)}")
 
 
 def _last_line(text: str) -> str:

@@ -22,6 +22,7 @@ HISTORY_LIMIT: Final = 5
 """Revisions kept, the newest included."""
 
 _TEMPLATE_FIELDS: Final = ("servedModelNames", "template", "tokenSecretRef")
+_CACHE_FIELD: Final = "cache"
 _TEMPLATE_ENGINE_FIELDS: Final = ("extraArgs", "env")
 _RUNTIME_FIELDS: Final = ("replicas", "suspend")
 
@@ -40,6 +41,9 @@ def planning_hash(deployment: LlamaDeployment) -> str:
     """Hash of all that planning reads from the spec, and of the replan annotation."""
     spec = _set_fields(deployment)
     resources = spec.get("template", {}).get("spec", {}).get("resources")
+    if deployment.spec.cache is not None:
+        # Whether there is one decides what is planned; which one only what pods mount.
+        spec[_CACHE_FIELD] = deployment.spec.cache.kind.value
     for field in (*_TEMPLATE_FIELDS, *_RUNTIME_FIELDS):
         spec.pop(field, None)
     for field in _TEMPLATE_ENGINE_FIELDS:
@@ -59,7 +63,7 @@ def template_hash(deployment: LlamaDeployment) -> str:
     engine = spec.get("engine", {})
     return digest(
         {
-            **{field: spec[field] for field in _TEMPLATE_FIELDS if field in spec},
+            **{field: spec[field] for field in (*_TEMPLATE_FIELDS, _CACHE_FIELD) if field in spec},
             **{field: engine[field] for field in _TEMPLATE_ENGINE_FIELDS if field in engine},
         }
     )
@@ -74,12 +78,29 @@ def _set_fields(deployment: LlamaDeployment) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The rendered children of a revision, as recorded; replicas are set at each pass."""
+    """The rendered children of a revision, as recorded; replicas are set at each pass.
+
+    `claim` and `fetch_job` are there where a volume keeps the model.
+    """
 
     stateful_set: Json
     service: Json
     headless_service: Json
     disruption_budget: Json
+    claim: Json | None = None
+    fetch_job: Json | None = None
+
+    def data(self) -> Json:
+        """What the ControllerRevision carries of them."""
+        told = {
+            "statefulSet": self.stateful_set,
+            "service": self.service,
+            "headlessService": self.headless_service,
+            "podDisruptionBudget": self.disruption_budget,
+            "persistentVolumeClaim": self.claim,
+            "fetchJob": self.fetch_job,
+        }
+        return {name: body for name, body in told.items() if body is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +122,7 @@ class Revision:
             "templateHash": self.template_hash,
             "renderVersion": self.render_version,
             "plan": self.plan.to_object(),
-            "objects": {
-                "statefulSet": self.objects.stateful_set,
-                "service": self.objects.service,
-                "headlessService": self.objects.headless_service,
-                "podDisruptionBudget": self.objects.disruption_budget,
-            },
+            "objects": self.objects.data(),
         }
 
 
@@ -132,6 +148,8 @@ def read_revision(child: Child) -> Revision | None:
                 service=objects["service"],
                 headless_service=objects["headlessService"],
                 disruption_budget=objects["podDisruptionBudget"],
+                claim=objects.get("persistentVolumeClaim"),
+                fetch_job=objects.get("fetchJob"),
             ),
         )
     except (AssertionError, KeyError, TypeError, ValueError, ValidationError):

@@ -24,7 +24,9 @@ from llama_operator.errors import SpecError
 from llama_operator.reconcile.actions import Create, Failure
 from llama_operator.reconcile.decide import Decision, effective_replicas
 from llama_operator.reconcile.desired import Desired
-from llama_operator.reconcile.observed import Child, PodFacts
+from llama_operator.reconcile.fetch import JobState, job_end, running_revision
+from llama_operator.reconcile.observed import Child, Json, PodFacts
+from llama_operator.units import format_gib
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Situation:
     `contested` says which children somebody sets back again and again; `rejected` why the
     StatefulSet cannot create its pods. `waiting` says which GPUs a replica waits for, empty when
     its GPUs are free or bound.
-    `catalog_errors` are errors in users' rows.
+    `catalog_errors` are errors in users' rows. `fetch_pods` download the model.
     """
 
     deployment: LlamaDeployment
@@ -42,6 +44,7 @@ class Situation:
     decision: Decision
     children: tuple[Child, ...] = ()
     pods: tuple[PodFacts, ...] = ()
+    fetch_pods: tuple[PodFacts, ...] = ()
     failures: tuple[Failure, ...] = ()
     contested: tuple[str, ...] = ()
     rejected: str = ""
@@ -222,6 +225,9 @@ def _problem(situation: Situation) -> _Verdict | None:
         return _Verdict(
             False, Reason.FIELD_CONFLICT, _join(sorted(situation.contested)), reconciling=True
         )
+    download = _download(situation)
+    if download is not None and download.stalled:
+        return download
     failing = sorted(
         (pod for pod in situation.pods if pod.failure is not None and not pod.deleting),
         key=lambda pod: pod.name,
@@ -236,7 +242,51 @@ def _problem(situation: Situation) -> _Verdict | None:
             reconciling=not failure.needs_edit,
             stalled=failure.needs_edit,
         )
-    return None
+    return download
+
+
+def _download(situation: Situation) -> _Verdict | None:
+    """How the download is that pods of the desired revision wait for; None when none does."""
+    deployment, revision = situation.deployment, situation.desired.revision
+    if revision is None:
+        return None
+    uid = deployment.metadata.uid
+    by_name = {(child.kind, child.name): child for child in situation.children}
+    stateful_set = by_name.get(("StatefulSet", statefulset_name(deployment.metadata.name)))
+    running = running_revision(revision, by_name, stateful_set, uid)
+    if running is not None and running.name == revision.name:
+        return None
+    plan, body = revision.plan, revision.objects.fetch_job
+    assert plan.cache is not None
+    assert body is not None
+    job = by_name.get(("Job", body["metadata"]["name"]))
+    state, said = (JobState.RUNNING, "") if job is None else job_end(job)
+    name = body["metadata"]["name"]
+    tries = sorted(
+        (pod for pod in situation.fetch_pods if pod.job == name and pod.failure is not None),
+        key=lambda pod: (pod.created, pod.name),
+    )
+    failure = tries[-1].failure if tries else None
+    if state is JobState.FAILED:
+        reason = Reason(failure.reason) if failure is not None else Reason.DOWNLOAD_FAILED
+        why = failure.message if failure is not None else said
+        again = f"edit the spec or delete the Job to have it tried again: Job {name}"
+        return _Verdict(False, reason, f"{why}; {again}", stalled=True)
+    if failure is not None:
+        message = f"{failure.message}; it is tried again"
+        return _Verdict(False, Reason(failure.reason), message, reconciling=True)
+    message = (
+        f"{plan.repository} is downloaded to {_volume(body)}, up to "
+        f"{format_gib(plan.cache.model_bytes)}; no GPU is held for it"
+    )
+    if any(pod.unschedulable and pod.job == name for pod in situation.fetch_pods):
+        message += "; its pod waits for the volume or for a node without GPUs"
+    return _Verdict(False, Reason.DOWNLOADING, message, reconciling=True)
+
+
+def _volume(job: Json) -> str:
+    volume = job["spec"]["template"]["spec"]["volumes"][0]
+    return f"claim {volume['persistentVolumeClaim']['claimName']}"
 
 
 def _rolling(situation: Situation) -> bool:

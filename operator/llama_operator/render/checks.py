@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kubernetes.client.models.v1_controller_revision import V1ControllerRevision
+from kubernetes.client.models.v1_job import V1Job
+from kubernetes.client.models.v1_persistent_volume_claim import V1PersistentVolumeClaim
 from kubernetes.client.models.v1_pod_disruption_budget import V1PodDisruptionBudget
 from kubernetes.client.models.v1_service import V1Service
 from kubernetes.client.models.v1_stateful_set import V1StatefulSet
@@ -16,6 +18,8 @@ Manifest = dict[str, Any]
 
 MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "ControllerRevision": V1ControllerRevision,
+    "Job": V1Job,
+    "PersistentVolumeClaim": V1PersistentVolumeClaim,
     "PodDisruptionBudget": V1PodDisruptionBudget,
     "Service": V1Service,
     "StatefulSet": V1StatefulSet,

@@ -7,14 +7,13 @@ from typing import Any, Final
 from llama_operator.api import names
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
-from llama_operator.api.v1alpha1 import API_VERSION, KIND
+from llama_operator.render.cache import DOWNLOADER_IMAGE, claim, fetch_job
 from llama_operator.render.checks import Manifest
+from llama_operator.render.metadata import child_metadata
 from llama_operator.render.pod import pod_template
 from llama_operator.render.renderer import render_template
 from llama_operator.render.values import (
-    ChildMetadata,
     ControllerRevisionValues,
-    Owner,
     PodDisruptionBudgetValues,
     ServiceValues,
     StatefulSetValues,
@@ -34,13 +33,20 @@ class Rendered:
     service: Manifest
     headless_service: Manifest
     pod_disruption_budget: Manifest | None
+    claim: Manifest | None = None
+    fetch_job: Manifest | None = None
 
     def objects(self) -> tuple[Manifest, ...]:
         """All children, in the order of creation: Services first, so that pods find their names."""
-        always = (self.service, self.headless_service, self.statefulset)
-        if self.pod_disruption_budget is None:
-            return always
-        return (*always, self.pod_disruption_budget)
+        children = (
+            self.service,
+            self.headless_service,
+            self.claim,
+            self.fetch_job,
+            self.statefulset,
+            self.pod_disruption_budget,
+        )
+        return tuple(child for child in children if child is not None)
 
 
 def render(
@@ -51,6 +57,7 @@ def render(
     revision: str,
     template: Mapping[str, Any] | None = None,
     color: str = "a",
+    downloader_image: str = DOWNLOADER_IMAGE,
 ) -> Rendered:
     """Render the children of a deployment.
 
@@ -62,6 +69,7 @@ def render(
         template: pod template recorded there, used as it is but for the color; None renders the
             template of today.
         color: `a` or `b`, which of the two StatefulSets.
+        downloader_image: image that downloads models to volumes.
 
     Raises:
         SpecError: the plan names an engine that is not known.
@@ -69,14 +77,15 @@ def render(
     """
     name = deployment.metadata.name
     selector = names.selector_labels(name)
-    recorded = pod_template(plan, deployment) if template is None else template
+    if template is None:
+        template = pod_template(plan, deployment, downloader_image=downloader_image)
     headless = names.headless_service_name(name)
     return Rendered(
         statefulset=render_template(
             "StatefulSet",
             "statefulset.yaml.j2",
             StatefulSetValues(
-                metadata=_metadata(
+                metadata=child_metadata(
                     deployment,
                     names.statefulset_name(name, color),
                     {names.ANNOTATION_REVISION: revision},
@@ -84,14 +93,14 @@ def render(
                 service_name=headless,
                 replicas=replicas,
                 selector={**selector, names.LABEL_COLOR: color},
-                template=_colored(recorded, color),
+                template=_colored(template, color),
             ),
         ),
         service=render_template(
             "Service",
             "service.yaml.j2",
             ServiceValues(
-                metadata=_metadata(deployment, names.service_name(name)),
+                metadata=child_metadata(deployment, names.service_name(name)),
                 selector=selector,
                 port=names.PORT,
                 app_protocol="http" if deployment.spec.tls is None else "https",
@@ -101,12 +110,14 @@ def render(
             "Service",
             "headless-service.yaml.j2",
             ServiceValues(
-                metadata=_metadata(deployment, headless),
+                metadata=child_metadata(deployment, headless),
                 selector=selector,
                 port=names.PORT,
             ),
         ),
         pod_disruption_budget=_pod_disruption_budget(deployment, selector, replicas),
+        claim=claim(plan, deployment),
+        fetch_job=fetch_job(plan, deployment, downloader_image),
     )
 
 
@@ -128,7 +139,7 @@ def controller_revision(
         "ControllerRevision",
         "controller-revision.yaml.j2",
         ControllerRevisionValues(
-            metadata=_metadata(deployment, name), revision=revision, data=data
+            metadata=child_metadata(deployment, name), revision=revision, data=data
         ),
     )
 
@@ -142,22 +153,9 @@ def _pod_disruption_budget(
         "PodDisruptionBudget",
         "pod-disruption-budget.yaml.j2",
         PodDisruptionBudgetValues(
-            metadata=_metadata(deployment, names.base_name(deployment.metadata.name)),
+            metadata=child_metadata(deployment, names.base_name(deployment.metadata.name)),
             selector=selector,
         ),
-    )
-
-
-def _metadata(
-    deployment: LlamaDeployment, name: str, annotations: Mapping[str, str] | None = None
-) -> ChildMetadata:
-    uid = deployment.metadata.uid
-    return ChildMetadata(
-        name=name,
-        namespace=deployment.metadata.namespace,
-        labels=names.child_labels(deployment.metadata.name),
-        owner=Owner(API_VERSION, KIND, deployment.metadata.name, uid) if uid else None,
-        annotations=annotations or {},
     )
 
 

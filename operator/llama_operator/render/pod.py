@@ -8,6 +8,7 @@ from llama_operator.api.names import child_labels
 from llama_operator.api.plan import GpuChoice, Plan
 from llama_operator.engines.engine import Scratch
 from llama_operator.engines.registry import engine
+from llama_operator.render.cache import DOWNLOADER_IMAGE, cache_volume, host_fetch
 from llama_operator.render.checks import Manifest
 from llama_operator.render.quantities import canonical_bytes, canonical_cpu
 from llama_operator.render.renderer import fill_template
@@ -17,11 +18,14 @@ _NVIDIA_DOMAIN: Final = "nvidia.com/"
 _NVIDIA_TAINT: Final = "nvidia.com/gpu"
 
 
-def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
+def pod_template(
+    plan: Plan, deployment: LlamaDeployment, *, downloader_image: str = DOWNLOADER_IMAGE
+) -> Manifest:
     """The pod template that serves the plan, as `{metadata, spec}`.
 
     It depends on the plan, on the deployment's name and on what the spec hands to the engine; not
-    on replicas, color, UID or generation, so that none of these restarts a pod.
+    on replicas, color, UID or generation, so that none of these restarts a pod. `downloader_image`
+    fills folders of nodes.
 
     Raises:
         SpecError: the plan names an engine that is not known.
@@ -47,6 +51,8 @@ def pod_template(plan: Plan, deployment: LlamaDeployment) -> Manifest:
             gpus=str(plan.gpu.count),
         ),
         volumes=_volumes(container.scratch),
+        cache=cache_volume(plan, deployment),
+        fetch=host_fetch(plan, deployment, downloader_image),
     )
     return fill_template("pod-template.yaml.j2", values)
 

@@ -7,6 +7,7 @@ from typing import Final
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import ANNOTATION_RENDERING
 from llama_operator.api.plan import Plan
+from llama_operator.render.cache import DOWNLOADER_IMAGE
 from llama_operator.render.checks import Manifest
 from llama_operator.render.objects import RENDER_VERSION
 from llama_operator.render.pod import pod_template
@@ -17,15 +18,16 @@ class Rendering:
     """How pods are rendered.
 
     `version` is recorded with what it rendered; another one renders pods differently. `annotations`
-    are those that its pods carry.
+    are those that its pods carry. `downloader_image` downloads models to volumes.
     """
 
     version: int
     annotations: Mapping[str, str] = field(default_factory=dict)
+    downloader_image: str = DOWNLOADER_IMAGE
 
     def pod_template(self, plan: Plan, deployment: LlamaDeployment) -> Manifest:
         """The pod template of a plan in this rendering."""
-        template = pod_template(plan, deployment)
+        template = pod_template(plan, deployment, downloader_image=self.downloader_image)
         if not self.annotations:
             return template
         metadata = template.get("metadata") or {}

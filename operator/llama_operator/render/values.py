@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from llama_operator.api.pod_template import PodSpec
-from llama_operator.engines.engine import Container
+from llama_operator.engines.engine import Container, EnvVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,38 @@ class Volume:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheVolume:
+    """The volume that holds the model and where it is mounted; one of the three is not empty."""
+
+    path: str
+    claim_name: str = ""
+    host_path: str = ""
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A container that downloads a model to a volume; `env` is the token and the way to the hub."""
+
+    image: str
+    args: tuple[str, ...]
+    env: tuple[EnvVar, ...]
+    cpu: str
+    memory: str
+    memory_limit: str
+    message_path: str
+    mount_path: str
+    scratch_path: str
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PodTemplateValues:
     """Values of `pod-template.yaml.j2`.
 
     `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
-    of taints. `added` are fields of the pod that the user set.
+    of taints. `added` are fields of the pod that the user set. `cache` is the volume of the model,
+    `fetch` what fills it in the pod itself.
     """
 
     labels: Mapping[str, str]
@@ -67,6 +94,8 @@ class PodTemplateValues:
     container: Container
     resources: Resources
     volumes: tuple[Volume, ...]
+    cache: CacheVolume | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +136,35 @@ class ControllerRevisionValues:
     data: Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimValues:
+    """Values of `claim.yaml.j2`; `storage` is a canonical quantity."""
+
+    metadata: ChildMetadata
+    access_mode: str
+    storage: str
+    storage_class_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchJobValues:
+    """Values of `fetch-job.yaml.j2`; after one of `final_exit_codes` no retry helps."""
+
+    metadata: ChildMetadata
+    pod_labels: Mapping[str, str]
+    retries: int
+    final_exit_codes: tuple[int, ...]
+    deadline_seconds: int
+    fetch: Fetch
+    cache: CacheVolume
+    scratch_limit: str
+    image_pull_secrets: tuple[str, ...] = ()
+
+
 Values = (
     PodTemplateValues
+    | ClaimValues
+    | FetchJobValues
     | StatefulSetValues
     | ServiceValues
     | PodDisruptionBudgetValues

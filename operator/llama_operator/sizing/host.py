@@ -17,6 +17,7 @@ from llama_operator.sizing.settings import Setting
 from llama_operator.units import ceil_div
 
 REPOSITORY: Final = "repository"
+CACHED: Final = "cached"
 MILLICORES: Final = 1000
 
 
@@ -102,6 +103,16 @@ def disk_bytes(download_bytes: int, contents: str = REPOSITORY) -> int:
     return download_bytes + _margin_bytes(download_bytes, contents)
 
 
+def model_disk_bytes(download_bytes: int, scheme: Scheme) -> int:
+    """Disk that the files of a model take.
+
+    Args:
+        download_bytes: weights that are fetched, all parts of a split file.
+        scheme: of the weights.
+    """
+    return disk_bytes(download_bytes, _contents(scheme))
+
+
 def disk_parts(
     model: ModelShape,
     scheme: Scheme,
@@ -134,6 +145,7 @@ def host_needs(
     download_bytes: int,
     ranks: int | None = None,
     quantize_at_load: bool = False,
+    cached: bool = False,
 ) -> HostNeeds:
     """What a replica asks of its node; `host_parts` says where its memory goes.
 
@@ -143,6 +155,7 @@ def host_needs(
         download_bytes: weights that are fetched.
         ranks: GPUs on this node; None when all of them are.
         quantize_at_load: whether the files are 16-bit ones that the engine quantizes.
+        cached: whether a volume of its own holds the files, so that the node's disk does not.
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
@@ -153,7 +166,9 @@ def host_needs(
         cpu_millicores=cpu_millicores(setting, host, ranks=ranks),
         memory_bytes=parts.memory_bytes,
         shm_bytes=parts.shm_bytes,
-        disk_bytes=disk_bytes(download_bytes, _contents(setting.scheme)),
+        disk_bytes=(
+            disk_bytes(0, CACHED) if cached else model_disk_bytes(download_bytes, setting.scheme)
+        ),
     )
 
 

@@ -8,6 +8,10 @@ from llama_operator.units import ceil_div, ceil_to
 DOWNLOAD_BYTES_PER_SECOND: Final = 50_000_000
 """A hub over a link of 400 Mbit/s."""
 ROUND_SECONDS: Final = 60
+FETCH_RETRIES: Final = 6
+"""Failed tries of a download after the first: `backoffLimit` of a Job by default."""
+FETCH_BACKOFF_SECONDS: Final = 10 * (2**FETCH_RETRIES - 1)
+"""Pauses of a Job before these: 10 s, doubled each time (Kubernetes, Jobs, backoff policy)."""
 
 
 def startup_seconds(engine: str, download_bytes: int, *, cuda_graphs: bool) -> int:
@@ -33,4 +37,16 @@ def startup_seconds(engine: str, download_bytes: int, *, cuda_graphs: bool) -> i
         + start.start_seconds
         + (start.graphs_seconds if cuda_graphs else 0)
     )
+    return ceil_to(seconds, ROUND_SECONDS)
+
+
+def fetch_seconds(model_bytes: int) -> int:
+    """Seconds after which a download to a volume is given up, in whole minutes.
+
+    What is there stays, so no try begins anew: once all of it at the slow end, and every pause.
+
+    Args:
+        model_bytes: room that the model takes.
+    """
+    seconds = ceil_div(model_bytes, DOWNLOAD_BYTES_PER_SECOND) + FETCH_BACKOFF_SECONDS
     return ceil_to(seconds, ROUND_SECONDS)

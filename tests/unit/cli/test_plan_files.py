@@ -46,7 +46,7 @@ HEAD = "apiVersion: llama-operator.io/v1alpha1\nkind: LlamaDeployment\nmetadata:
         pytest.param(
             HEAD + "spec: {size: 8b, formatt: awq}",
             "document 1 (a): spec.formatt: unknown field; did you mean format? "
-            "allowed: auth, chatTemplate, context, ",
+            "allowed: auth, cache, chatTemplate, context, ",
             id="an unknown field of spec",
         ),
         pytest.param(

@@ -40,6 +40,15 @@ def test_a_bound_pod_holds_its_gpus_until_it_is_gone() -> None:
     assert held(ledger) == {}
 
 
+def test_a_pod_that_downloads_a_model_is_no_replica() -> None:
+    ledger = with_nodes("n1")
+    ledger.reserve(KEY, Reservation((A100[0],), 1, 1))
+    ledger.set_pod("ml", None, replace(bound("a", "n1", 0), job="llama-fetch-0"))
+    assert ledger.reserved(OTHER) == (((A100[0],), 1, 1),)
+    ledger.set_pod("ml", None, bound("b", "n1"))
+    assert ledger.reserved(OTHER) == ()
+
+
 def test_a_pod_that_finished_holds_nothing() -> None:
     ledger = with_nodes("n1")
     one = bound("a", "n1", 4)

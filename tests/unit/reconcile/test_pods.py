@@ -146,3 +146,55 @@ def test_a_long_message_is_cut() -> None:
     assert facts is not None
     assert facts.failure is not None
     assert len(facts.failure.message) < 400
+
+
+def fetching(code: int, message: str, *, init: bool = False, reason: str = "Error") -> Any:
+    """A pod whose container `fetch` ended: before an engine, or in a pod of a Job."""
+    terminated = {"exitCode": code, "reason": reason, "message": message}
+    status = {"name": "fetch", "image": "i:1", "ready": False, "state": {"terminated": terminated}}
+    statuses = {"initContainerStatuses" if init else "containerStatuses": [status]}
+    body = pod({**statuses, "phase": "Pending" if init else "Failed"}, {"nodeName": "n1"})
+    if not init:
+        body["metadata"]["labels"] |= {
+            "app.kubernetes.io/name": "llama-fetch",
+            "batch.kubernetes.io/job-name": "llama-fetch-0",
+        }
+        body["metadata"]["creationTimestamp"] = "2026-01-02T03:04:05Z"
+    return body
+
+
+@pytest.mark.parametrize("init", [True, False])
+@pytest.mark.parametrize(
+    ("message", "reason", "told"),
+    [
+        pytest.param(
+            '{"reason": "RepositoryAccessDenied", "message": "accept the licence"}',
+            Reason.REPOSITORY_ACCESS_DENIED, "accept the licence", id="a licence",
+        ),
+        pytest.param(
+            '{"reason": "VolumeTooSmall", "message": "2 GiB are missing"}',
+            Reason.VOLUME_TOO_SMALL, "2 GiB are missing", id="a volume",
+        ),
+        pytest.param(
+            '{"reason": "NoSuchWord", "message": "no answer"}',
+            Reason.DOWNLOAD_FAILED, "no answer", id="another word",
+        ),
+        pytest.param("Traceback\nboom", Reason.DOWNLOAD_FAILED, "boom", id="no JSON"),
+        pytest.param("[1]", Reason.DOWNLOAD_FAILED, "[1]", id="JSON of another shape"),
+        pytest.param("", Reason.DOWNLOAD_FAILED, "Error", id="nothing"),
+    ],
+)  # fmt: skip
+def test_why_a_download_ended(init: bool, message: str, reason: Reason, told: str) -> None:
+    facts = pod_facts(fetching(1, message, init=init))
+    assert facts is not None
+    assert facts.failure is not None
+    assert (facts.failure.reason, facts.failure.message) == (reason, f"pod llama-a-0: {told}")
+    assert (facts.job, facts.created) == (
+        ("", "") if init else ("llama-fetch-0", "2026-01-02T03:04:05Z")
+    )
+
+
+def test_a_download_that_ended_well_is_no_failure() -> None:
+    facts = pod_facts(fetching(0, "{}", init=True))
+    assert facts is not None
+    assert facts.failure is None

@@ -75,6 +75,11 @@ def test_the_objects_are_those_of_the_golden(
     if "pdb" in expected:
         kinds.insert(3, "PodDisruptionBudget")
         assert printed[3] == expected["pdb"]
+    if "fetch-job" in expected:
+        fetching = [printed.pop(2), printed.pop(2)]
+        assert fetching[0] == expected["claim"]
+        del fetching[1]["metadata"]["annotations"]
+        assert fetching[1] == expected["fetch-job"]
     assert status == 0
     assert [body["kind"] for body in printed] == kinds
     assert printed[0] == expected["headless-service"]

@@ -28,7 +28,7 @@ def test_pods_pass_the_restricted_pod_security_standard(case: Case) -> None:
     assert pod["securityContext"]["runAsUser"] == 2000
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     kinds = {kind for volume in pod["volumes"] for kind in volume.keys() - {"name"}}
-    assert kinds <= {"emptyDir", "secret", "configMap"}
+    assert kinds <= {"emptyDir", "secret", "configMap", "persistentVolumeClaim"}
     for container in pod["containers"]:
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,

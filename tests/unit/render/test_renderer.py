@@ -89,6 +89,9 @@ def test_a_missing_template_is_refused() -> None:
         render_template("Service", "none.yaml.j2", VALUES)
 
 
+MACROS = "(metadata|probe|fetch_container|cache_volume)"
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_every_inserted_value_is_escaped(template: str) -> None:
     text = files("llama_operator.render").joinpath("templates", template).read_text("utf-8")
@@ -97,7 +100,7 @@ def test_every_inserted_value_is_escaped(template: str) -> None:
 
     assert inserts
     for insert in inserts:
-        is_macro = re.fullmatch(r" (metadata|probe)\(v[a-z._]*\) ", insert)
+        is_macro = re.fullmatch(rf" {MACROS}\(v[a-z._]*\) (\| indent\(\d, true\) )?", insert)
         assert insert.endswith("| tojson ") or is_macro, insert
 
 

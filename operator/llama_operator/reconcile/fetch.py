@@ -1,0 +1,194 @@
+"""The download of a model to a volume: whether it is done, and what runs meanwhile. Pure."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from llama_operator.api.names import ANNOTATION_REVISION
+from llama_operator.reconcile.actions import Action, Apply, Create, Delete
+from llama_operator.reconcile.drift import holds
+from llama_operator.reconcile.observed import Child, Json
+from llama_operator.reconcile.revision import Revision, digest, read_revision
+from llama_operator.render.quantities import canonical_bytes
+from llama_operator.units import parse_quantity
+
+CLAIM_KIND = "PersistentVolumeClaim"
+JOB_KIND = "Job"
+Children = Mapping[tuple[str, str], Child]
+"""By kind and name."""
+
+
+class JobState(StrEnum):
+    """How far a Job is."""
+
+    RUNNING = "Running"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+def job_state(job: Child) -> JobState:
+    """What a Job's own status says."""
+    return job_end(job)[0]
+
+
+def job_end(job: Child) -> tuple[JobState, str]:
+    """How far a Job is, and what its controller says of its end."""
+    for entry in (job.body.get("status") or {}).get("conditions") or ():
+        if entry.get("type") in (JobState.COMPLETE, JobState.FAILED) and (
+            entry.get("status") == "True"
+        ):
+            return JobState(entry["type"]), str(entry.get("message") or "")
+    return JobState.RUNNING, ""
+
+
+def is_fetched(revision: Revision, by_name: Children, owner_uid: str) -> bool:
+    """Whether the model of a revision lies where its pods look for it, or they load it alone."""
+    job = _job(revision, by_name)
+    return revision.objects.fetch_job is None or (
+        job is not None and job.owner_uid == owner_uid and job_state(job) is JobState.COMPLETE
+    )
+
+
+def running_revision(
+    revision: Revision, by_name: Children, stateful_set: Child | None, owner_uid: str
+) -> Revision | None:
+    """The revision that pods should have now: the desired one once its model is fetched.
+
+    Before that the one that the StatefulSet is of, or, where somebody deleted it, the newest older
+    one whose model is there. None when there was none, or its record is gone.
+    """
+    if is_fetched(revision, by_name, owner_uid):
+        return revision
+    if stateful_set is not None:
+        annotations = stateful_set.body["metadata"].get("annotations") or {}
+        name = str(annotations.get(ANNOTATION_REVISION))
+        if name == revision.name:
+            return revision
+        record = by_name.get(("ControllerRevision", name))
+        return read_revision(record) if record is not None else None
+    older = sorted(
+        (
+            child
+            for child in by_name.values()
+            if child.kind == "ControllerRevision"
+            and child.owner_uid == owner_uid
+            and child.revision < revision.number
+        ),
+        key=lambda child: -child.revision,
+    )
+    found = (read_revision(child) for child in older)
+    return next(
+        (one for one in found if one is not None and is_fetched(one, by_name, owner_uid)), None
+    )
+
+
+def converge_claim(
+    revision: Revision,
+    running: Revision | None,
+    by_name: Children,
+    unholdable: Mapping[str, str],
+) -> Action | None:
+    """Make the claim, or have it grow before a download; it never shrinks.
+
+    It holds the model that runs and the one that is fetched.
+    """
+    body = revision.objects.claim
+    if body is None:
+        return None
+    child = _claim(revision, by_name)
+    if child is None:
+        return Create(body, "it is missing")
+    wanted = _storage_bytes(body)
+    if running is not None and _is_other_model(revision, running):
+        wanted += _storage_bytes(running.objects.claim)
+    live = str(_requests(child.body).get("storage") or "0")
+    is_there = running is not None and running.name == revision.name
+    if is_there or wanted <= parse_quantity(live):
+        body = _with_storage(body, live)
+    else:
+        body = _with_storage(body, canonical_bytes(wanted))
+    if child.deleting or holds(body, child.body) or unholdable.get(child.uid) == digest(body):
+        return None
+    body = {**body, "metadata": {**body["metadata"], "uid": child.uid}}
+    return Apply(body, child, "it differs from the plan", leaves_out=False)
+
+
+def converge_job(revision: Revision, by_name: Children) -> Action | None:
+    """Make the Job, or remove one that is of no use any more, so that the next pass makes it.
+
+    A Job cannot be changed: what it fetches is in its name. One that failed is tried again for
+    another revision, and one whose volume is gone as well.
+    """
+    body = revision.objects.fetch_job
+    if body is None:
+        return None
+    job = _job(revision, by_name)
+    if job is None:
+        return Create(_of_revision(body, revision), "the model is to be fetched")
+    if job.deleting:
+        return None
+    if revision.objects.claim is not None and _claim(revision, by_name) is None:
+        return Delete(job, "the volume that it filled is gone")
+    tried = (job.body["metadata"].get("annotations") or {}).get(ANNOTATION_REVISION)
+    if job_state(job) is JobState.FAILED and tried != revision.name:
+        return Delete(job, "it failed for another revision and is tried again")
+    return None
+
+
+def prune_jobs(
+    revision: Revision, kept: Iterable[Child], jobs: Iterable[Child]
+) -> tuple[Action, ...]:
+    """Jobs of revisions that are gone, and those that are not done and nobody waits for."""
+    own = [job for job in jobs if not job.deleting and job.name != _job_name(revision)]
+    if not own:
+        return ()
+    names = {_job_name(found) for child in kept if (found := read_revision(child)) is not None}
+    return tuple(
+        Delete(job, "nobody waits for it")
+        for job in own
+        if job.name not in names or job_state(job) is not JobState.COMPLETE
+    )
+
+
+def _job(revision: Revision, by_name: Children) -> Child | None:
+    return by_name.get((JOB_KIND, _job_name(revision)))
+
+
+def _job_name(revision: Revision) -> str:
+    body = revision.objects.fetch_job
+    return str(body["metadata"]["name"]) if body is not None else ""
+
+
+def _claim(revision: Revision, by_name: Children) -> Child | None:
+    body = revision.objects.claim
+    return by_name.get((CLAIM_KIND, body["metadata"]["name"])) if body is not None else None
+
+
+def _is_other_model(revision: Revision, running: Revision) -> bool:
+    """Whether both keep a model on the same claim, each another one."""
+    mine, its = revision.objects.claim, running.objects.claim
+    return (
+        mine is not None
+        and its is not None
+        and mine["metadata"]["name"] == its["metadata"]["name"]
+        and _job_name(revision) != _job_name(running)
+    )
+
+
+def _requests(body: Json) -> Json:
+    found: Json = (body.get("spec") or {}).get("resources", {}).get("requests") or {}
+    return found
+
+
+def _storage_bytes(body: Json | None) -> int:
+    return int(parse_quantity(str(_requests(body).get("storage") or "0"))) if body else 0
+
+
+def _with_storage(body: Json, storage: str) -> Json:
+    resources = {"requests": {"storage": storage}}
+    return {**body, "spec": {**body["spec"], "resources": resources}}
+
+
+def _of_revision(body: Json, revision: Revision) -> Json:
+    metadata = body["metadata"]
+    annotations = {**metadata.get("annotations", {}), ANNOTATION_REVISION: revision.name}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
