@@ -16,6 +16,8 @@ from cluster.world import GROUP_PATH, World, gpu_node
 from controlplane import ApiError
 from faults.oracle import Oracle
 from llama_operator.api.deployment import LlamaDeployment
+from llama_operator.catalog.catalog import Catalog
+from llama_operator.engines.arguments import check_engine
 from llama_operator.errors import SpecError
 from workstation import OperatorProcess
 
@@ -33,8 +35,10 @@ TEXTS = {**STRINGS, **MORE}
 
 
 def accepted(spec: dict[str, Any]) -> bool:
+    """Whether the API takes it, and nothing in it is in the way of what the plan sets of vLLM."""
     try:
-        LlamaDeployment.parse({"metadata": {"name": "x"}, "spec": spec})
+        body = LlamaDeployment.parse({"metadata": {"name": "x"}, "spec": spec})
+        check_engine(body.spec, Catalog.load().engine("vLLM"))
     except SpecError:
         return False
     return True

@@ -24,6 +24,8 @@ ETCD_LIMIT = 1_572_864
 ANNOTATIONS_LIMIT = 262_144
 """Bytes of all annotations of an object, keys and values (Kubernetes)."""
 TEXT = "🦙" * 512
+DNS = ".".join(["d" * 62] * 4)
+"""253 characters less one."""
 LARGEST: dict[str, Any] = {
     **SMALL,
     "engine": {
@@ -33,6 +35,17 @@ LARGEST: dict[str, Any] = {
     },
     "tokenSecretRef": {"name": "s" * 253, "key": "k" * 253},
     "servedModelNames": [f"{'n' * 125}{number:03}" for number in range(16)],
+    "auth": {"apiKeySecretRef": {"name": "s" * 253, "key": "k" * 253}},
+    "tls": {"secretName": "s" * 253},
+    "chatTemplate": {"configMapKeyRef": {"name": "c" * 253, "key": "k" * 253}},
+    "cache": {"image": f"{'i' * 200}/{'m' * 182}:{'t' * 128}"},
+    "template": {
+        "metadata": {
+            "labels": {f"{DNS}/{'l' * 60}{n:03}": "v" * 63 for n in range(16)},
+            "annotations": {f"{DNS}/{'a' * 60}{n:03}": "🦙" * 1024 for n in range(16)},
+        },
+        "spec": {"imagePullSecrets": [{"name": f"{'p' * 250}{n:03}"} for n in range(16)]},
+    },
     "hardware": [*({"gpu": f"{'G' * 62}{number}"} for number in range(7)), {"gpu": A100}],
 }
 

@@ -1,7 +1,7 @@
 """The plan: what one replica needs and where it runs. Written to the status and to revisions."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -10,6 +10,9 @@ from llama_operator.api.model import ApiModel
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 ByteCount = Annotated[int, Field(ge=0, le=2**53 - 1)]
+REASON_LIMIT: Final = 512
+"""Characters of one reason."""
+REASONS_LIMIT: Final = 24
 ShortText = Annotated[str, Field(max_length=253)]
 
 
@@ -171,10 +174,10 @@ class Plan(ApiModel):
     summary: Annotated[str, Field(max_length=1024)] = Field(
         description="The plan in one sentence, e.g. 1x A100: weights 37.16 GiB, KV cache 33.0 GiB."
     )
-    reasons: list[Annotated[str, Field(max_length=512)]] = Field(
+    reasons: list[Annotated[str, Field(max_length=REASON_LIMIT)]] = Field(
         description="Why this engine, GPU, tensor parallel size and context, a sentence each, "
         "e.g. 1 GPU: the fewest that fit.",
-        max_length=16,
+        max_length=REASONS_LIMIT,
     )
 
     @property

@@ -55,11 +55,29 @@ def check_engine(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     Raises:
         SpecError: it cannot; names the field.
     """
+    check_fields(spec, version)
+    check_extras(spec, version)
+
+
+def check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+    """Check that an engine version can follow the fields of a spec.
+
+    Raises:
+        SpecError: it cannot; names the field.
+    """
     limits = engine_limits(version.engine, version.numbers)
     for field in asked_fields(spec):
         if (why := limits.get(field)) is not None:
             message = f"{version.engine} {version.version} cannot follow it: {why}"
             raise SpecError(_FIELD.match(field)[0], message)  # type: ignore[index]
+
+
+def check_extras(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+    """Check that a user's arguments and variables leave alone what the plan sets of an engine.
+
+    Raises:
+        SpecError: one does not; names the item.
+    """
     for index, argument in enumerate(spec.engine.extra_args):
         field = f"spec.engine.extraArgs[{index}]"
         row = _conflict(argument, engine_arguments(version.engine, version.numbers))

@@ -1,6 +1,6 @@
 """What may be served: publications that the spec allows and engines that load them, best first."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from llama_operator.api.enums import CacheKind, EngineType, ModelFormat
@@ -16,7 +16,7 @@ from llama_operator.catalog.rows import (
     Publication,
     Scheme,
 )
-from llama_operator.engines.arguments import check_engine
+from llama_operator.engines.arguments import check_extras, check_fields
 from llama_operator.engines.engine import Engine
 from llama_operator.engines.loading import auto_rank, load_refusal
 from llama_operator.engines.registry import engine as engine_named
@@ -189,9 +189,13 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
     try:
         shape = _shape(model)
         versions, why = _asked_engines(spec, row, catalog)
-        able = tuple(version for version in versions if _follows(spec, version))
+        able = tuple(version for version in versions if _passes(_check_fields, spec, version))
         if versions and not able:
-            _check(spec, versions[0])
+            _check_fields(spec, versions[0])
+        if able:
+            # Arguments are of an engine: the one that is taken is told what they are in the way of.
+            check_extras(spec, able[0])
+        able = tuple(version for version in able if _passes(check_extras, spec, version))
     except SpecError as error:
         return _Served(refusal=error)
     return _Served(
@@ -213,21 +217,25 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
     )
 
 
-def _follows(spec: LlamaDeploymentSpec, version: EngineVersion) -> bool:
+def _passes(
+    check: Callable[[LlamaDeploymentSpec, EngineVersion], None],
+    spec: LlamaDeploymentSpec,
+    version: EngineVersion,
+) -> bool:
     try:
-        _check(spec, version)
+        check(spec, version)
     except SpecError:
         return False
     return True
 
 
-def _check(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+def _check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     """Check that an engine version can follow a spec, and its steps hold a prompt where they must.
 
     Raises:
         SpecError: it cannot; names the field.
     """
-    check_engine(spec, version)
+    check_fields(spec, version)
     context, tokens = spec.context.max_model_len, spec.memory.max_num_batched_tokens
     whole = engine_memory(version.engine, version.numbers).whole_prefill_tokens
     if context is not None and tokens is not None and tokens < context <= whole:

@@ -1,10 +1,13 @@
 """The Plan that is written to the status, from a placement that fits."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from llama_operator.api.enums import EngineType, KvCacheDType, ModelFormat
 from llama_operator.api.plan import (
+    REASON_LIMIT,
+    REASONS_LIMIT,
     CudaGraphs,
     GpuChoice,
     HostResources,
@@ -110,7 +113,10 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
-        reasons=list(_reasons(spec, fit, setting, memory)),
+        reasons=[
+            text if len(text) <= REASON_LIMIT else f"{text[: REASON_LIMIT - 1]}…"
+            for text in islice(_reasons(spec, fit, setting, memory), REASONS_LIMIT)
+        ],
     )
 
 

@@ -166,6 +166,24 @@ def test_what_is_refused_names_the_field(spec: dict[str, Any], message: str) -> 
     assert message in found.message
 
 
+def test_an_argument_of_the_first_engine_does_not_lead_to_another() -> None:
+    """Transformers knows no --api-key, but nobody asked for Transformers."""
+    spec = {"size": "8b", "format": "awq", "engine": {"extraArgs": ["--api-key=x"]}}
+    found = outcome(spec, node("a", A100, 8))
+    assert isinstance(found, Refusal)
+    assert "spec.engine.extraArgs[0]: --api-key: the plan sets --api-key of vLLM" in found.message
+
+
+def test_the_longest_names_fit_into_the_reasons() -> None:
+    """The schema bounds a reason by 512 characters, and an image by as many."""
+    image = f"{'a' * 200}/{'b' * 182}:{'c' * 128}"
+    spec = {"size": "8b", "format": "awq", "cache": {"image": image}}
+    reasons = planned(spec, node("a", A100, 8)).plan.reasons
+    [told] = [text for text in reasons if text.startswith("cache: image aaa")]
+    assert len(told) == 512
+    assert told.endswith("…")
+
+
 def test_slots_of_llama_cpp_are_the_concurrency() -> None:
     """8 requests of 4,096 tokens: 128 KiB a token, 4 GiB in all."""
     spec = {**GGUF, "context": {"maxModelLen": 4096, "concurrency": 8}}
