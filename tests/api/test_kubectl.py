@@ -103,7 +103,7 @@ def test_columns_of_a_ready_deployment(deployment: ControlPlane) -> None:
         "readyReplicas": 1,
         "url": "http://llama-70b-awq.ml.svc:8000/v1",
     }
-    patch = json.dumps({"status": status})
+    patch = json.dumps({"status": status}, ensure_ascii=False)
     command = ("patch", "llama", NAME, "-n", NAMESPACE, "--subresource=status", "--type=merge")
     deployment.kubectl(*command, "-p", patch)
     _, row = lines(deployment, "llama")

@@ -111,7 +111,7 @@ inventories = st.builds(
 
 
 @given(specs, inventories, st.randoms(use_true_random=False))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_same_input_same_output_whatever_the_order(
     spec: LlamaDeploymentSpec, inventory: Inventory, random: object
 ) -> None:
@@ -126,7 +126,7 @@ def test_same_input_same_output_whatever_the_order(
 
 
 @given(specs, inventories)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_plans_keep_their_promises(spec: LlamaDeploymentSpec, inventory: Inventory) -> None:
     outcome = plan(spec, CATALOG, inventory)
     if isinstance(outcome, Refusal):
@@ -162,7 +162,7 @@ def test_plans_keep_their_promises(spec: LlamaDeploymentSpec, inventory: Invento
 
 
 @given(specs, inventories)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_alternative_fits_once_its_patch_is_applied(
     spec: LlamaDeploymentSpec, inventory: Inventory
 ) -> None:
@@ -177,7 +177,7 @@ def test_every_alternative_fits_once_its_patch_is_applied(
 
 
 @given(specs, inventories)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nothing_is_passed_over_that_fits(spec: LlamaDeploymentSpec, inventory: Inventory) -> None:
     surveyed = survey(inventory, CATALOG)
     try:
@@ -204,7 +204,7 @@ def more_memory(facts: NodeFacts, mib: int) -> NodeFacts:
 
 
 @given(bodies, nodes, st.integers(0, 40_000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_more_memory_never_refuses_what_less_holds(
     body: dict[str, object], found: list[NodeFacts], more: int
 ) -> None:

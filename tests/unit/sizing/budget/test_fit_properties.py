@@ -100,7 +100,7 @@ settings = st.builds(
 )
 
 
-@budget(max_examples=300)
+@budget(max_examples=200)
 @given(settings, st.integers(1, 100), st.integers(1, 60), st.integers(1, 3))
 def test_what_fits_still_fits_with_less_to_hold(
     wanted: Setting, percent: int, more: int, concurrency: int
@@ -118,7 +118,7 @@ def test_what_fits_still_fits_with_less_to_hold(
     assert estimate(replace(wanted, total_bytes=wanted.total_bytes + more * GIB)).fits
 
 
-@budget(max_examples=300)
+@budget(max_examples=200)
 @given(settings, st.integers(1, 3))
 def test_the_largest_context_fits_and_the_next_block_does_not(
     wanted: Setting, concurrency: int

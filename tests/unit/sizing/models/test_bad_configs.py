@@ -261,7 +261,7 @@ def mutated(draw: st.DrawFn) -> dict[str, Any]:
     return config
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(config=mutated())
 def test_mutated_configurations_build_or_raise_that_error(config: dict[str, Any]) -> None:
     model, error = built(config)
