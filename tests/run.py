@@ -5,6 +5,10 @@ three control planes side by side. The last lines are the slowest tests, the ope
 against what it asked for, the list of skips and one line of totals. The exit status is 0 when
 nothing failed, the skips are those of tests/skips.txt, and the rights used are the rights granted.
 What each test did is left in build/test-report.json, or build/soak-report.json.
+
+Up to three failures of a group with live processes are tried once more, alone, as those race with
+each other on a busy machine. They are listed by name at the end, in the report and in
+docs/verification.md. Quick tests and those of --soak are tried once.
 """
 
 import argparse
@@ -15,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +47,9 @@ SOAK_GROUPS = {
     "cluster": ["-m", "soak", "--soak", "tests/cluster"],
     "faults": ["-n", "3", "--dist", "loadfile", "-m", "soak", "--soak", "tests/faults"],
 }
+TRIED_AGAIN = ("engines", "control plane", "cluster", "faults")
+MOST_TRIED_AGAIN = 3
+"""More failures than these have one cause, and it is not chance."""
 RUNNING = ROOT / "build/running"
 RIGHTS = "tests/run.py::rights_used_are_rights_granted"
 SLOWEST = 10
@@ -63,13 +71,14 @@ def main() -> int:
     if chosen.only:
         groups = {name: [*words, "-k", chosen.only] for name, words in groups.items()}
     started = time.monotonic()
-    tests, requests, broken = run_groups(groups, empty_is_fine=soak)
+    tests, requests, broken = run_groups(groups, soak=soak)
     if not soak:
         tests[RIGHTS] = rights_used_are_rights_granted(requests)
     made = Report(report.provenance(ROOT, time.monotonic() - started), tests)
     path = ROOT / (SOAK_REPORT if soak else TEST_REPORT)
     made.save(path)
     print_slowest(tests)
+    print_tried_again(tests)
     skips = sorted(name for name, result in tests.items() if result.outcome == SKIPPED)
     wrong_skips = not soak and not skips_are_expected(skips)
     counts = [[result.outcome for result in tests.values()].count(one) for one in (PASSED, FAILED)]
@@ -80,7 +89,7 @@ def main() -> int:
 
 
 def run_groups(
-    groups: dict[str, list[str]], *, empty_is_fine: bool
+    groups: dict[str, list[str]], *, soak: bool
 ) -> tuple[dict[str, Result], set[Right], int]:
     """Results of the tests, what the operator asked for, and how many groups broke."""
     tests: dict[str, Result] = {}
@@ -89,23 +98,40 @@ def run_groups(
     for name, arguments in groups.items():
         # A folder for each group: audit logs are large, and only what they tell is kept.
         with running_folder() as folder:
-            junit = folder / "junit.xml"
-            started = time.monotonic()
-            status = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", f"--junitxml={junit}", *arguments],
-                cwd=ROOT,
-                check=False,
-                env={**os.environ, KEEP_VARIABLE: str(folder)},
-                preexec_fn=partial(die_with_parent, os.getpid()),
-            ).returncode
-            print(f"{name}: {time.monotonic() - started:.0f} s, exit status {status}", flush=True)
-            if status == NOTHING_CHOSEN and empty_is_fine:
+            status, found = run_group(name, arguments, folder)
+            if status == NOTHING_CHOSEN and soak:
                 continue
-            broken += status not in PYTEST_ENDS or not junit.exists()
-            if junit.exists():
-                tests |= report.read_junit(junit)
+            failed = [test for test, result in found.items() if result.outcome == FAILED]
+            if (
+                status == 1
+                and name in TRIED_AGAIN
+                and not soak
+                and 0 < len(failed) <= MOST_TRIED_AGAIN
+            ):
+                alone = [*arguments, "-n", "0", "--last-failed"]
+                status, second = run_group(f"{name}, once more", alone, folder)
+                found |= {test: replace(result, attempts=2) for test, result in second.items()}
+            tests |= found
+            broken += status not in PYTEST_ENDS or not found
             requests |= rights.asked_in(folder, OPERATOR_USER)
     return tests, requests, broken
+
+
+def run_group(name: str, arguments: list[str], folder: Path) -> tuple[int, dict[str, Result]]:
+    """Exit status of pytest and the results; none when it left no report."""
+    junit = folder / "junit.xml"
+    junit.unlink(missing_ok=True)
+    started = time.monotonic()
+    options = ["-q", f"--junitxml={junit}", "-o", f"cache_dir={folder / 'cache'}"]
+    status = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *arguments],
+        cwd=ROOT,
+        check=False,
+        env={**os.environ, KEEP_VARIABLE: str(folder)},
+        preexec_fn=partial(die_with_parent, os.getpid()),
+    ).returncode
+    print(f"{name}: {time.monotonic() - started:.0f} s, exit status {status}", flush=True)
+    return status, report.read_junit(junit) if junit.exists() else {}
 
 
 @contextmanager
@@ -136,6 +162,14 @@ def print_slowest(tests: dict[str, Result]) -> None:
     print(f"\nthe {SLOWEST} slowest tests:")
     for name in sorted(tests, key=lambda one: -tests[one].seconds)[:SLOWEST]:
         print(f"  {tests[name].seconds:6.1f} s  {name}")
+
+
+def print_tried_again(tests: dict[str, Result]) -> None:
+    """Those that failed and were tried once more."""
+    again = sorted(name for name, result in tests.items() if result.attempts > 1)
+    print("\ntried a second time:" if again else "\ntried a second time: none")
+    for name in again:
+        print(f"  {tests[name].outcome}  {name}")
 
 
 def skips_are_expected(skips: list[str]) -> bool:

@@ -1,5 +1,6 @@
 """Paths of a deployment's life that an operator may be killed on, and how they must end."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ class Path:
     @property
     def beyond(self) -> int:
         """More writes than it takes, those of statuses in between included."""
-        return max(9, self.writes + 4)
+        return max(9, self.writes + 6)
 
 
 PATHS = {
@@ -205,6 +206,16 @@ def bring_up(world: World, cases: Sequence[Case]) -> None:
 def listed(world: World) -> dict[str, Json]:
     """The deployments by name."""
     return {item["metadata"]["name"]: item for item in world.api.get(_path(world))["items"]}
+
+
+def describe(world: World, name: str) -> str:
+    """Where a deployment and its pods stand, for the message of a failure."""
+    status = listed(world).get(name, {}).get("status")
+    pods = [
+        (pod["metadata"].get("deletionTimestamp"), pod["spec"].get("nodeName"), pod["status"])
+        for pod in world.pods(name)
+    ]
+    return f"{name}: status {json.dumps(status)}, pods {json.dumps(pods)}"
 
 
 def _serves(item: Json) -> bool:

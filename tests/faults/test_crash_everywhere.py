@@ -18,6 +18,7 @@ from faults.crashes import (
     PATHS,
     Case,
     bring_up,
+    describe,
     farm,
     is_settled,
     judge,
@@ -51,11 +52,15 @@ def kill_when_all_hang(
     rules: dict[str, Rule],
     cases: Sequence[Case],
 ) -> None:
-    def all_hang() -> bool:
+    def going_on() -> list[str]:
         found = listed(world)
-        return all(rules[case.name].struck or is_settled(case, found) for case in cases)
+        return [c.name for c in cases if not (rules[c.name].struck or is_settled(c, found))]
 
-    world.wait("every path hangs or has ended", all_hang, timeout=120)
+    try:
+        world.wait("every path hangs or has ended", lambda: not going_on(), timeout=240)
+    except TimeoutError as error:
+        told = [describe(world, name) for name in going_on()]
+        raise AssertionError("; ".join([str(error), *told])) from None
     operator.kill()
     proxy.clear()
 

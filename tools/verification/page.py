@@ -69,7 +69,9 @@ def _result(run: Mapping[str, Any]) -> str:
     if PASSED not in run:
         return f"`{run['file']}`"
     counts = ", ".join(f"{run[each]} {each}" for each in (PASSED, FAILED, SKIPPED))
-    return f"{counts} in {_duration(run['seconds'])}"
+    again = run.get("tried_again") or []
+    second = f", second attempt: {', '.join(f'`{name}`' for name in again)}" if again else ""
+    return f"{counts} in {_duration(run['seconds'])}{second}"
 
 
 def _table(section: Section, entries: Mapping[str, Any]) -> str:

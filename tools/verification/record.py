@@ -99,6 +99,7 @@ def _of_tests(
     run = asdict(report.provenance) | {
         outcome: outcomes.count(outcome) for outcome in (PASSED, FAILED, SKIPPED)
     }
+    run["tried_again"] = sorted(name for name, one in report.tests.items() if one.attempts > 1)
     proofs = {promise.id: _proof(promise, report) for promise in promises}
     return run, {
         name: proof

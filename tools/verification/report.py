@@ -34,6 +34,7 @@ class Result:
         figures: what it measured, by name.
         faults: numbers of the faults that it is marked to prove.
         soak: whether it takes longer in `make soak`.
+        attempts: 2 where it failed and was tried once more.
     """
 
     outcome: str
@@ -41,6 +42,7 @@ class Result:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     faults: tuple[int, ...] = ()
     soak: bool = False
+    attempts: int = 1
 
 
 @dataclass(frozen=True)

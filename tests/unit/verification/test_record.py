@@ -226,6 +226,13 @@ def test_tests_that_are_marked_with_a_fault_prove_it(tmp_path: Path) -> None:
     assert "| 3 | it is hit | It holds. | `make test` | `t.py::test_a`<br>`t.py::test_m` |" in text
 
 
+def test_what_passed_at_the_second_attempt_is_named(tmp_path: Path) -> None:
+    tests = {"t.py::test_a": Result("passed"), "t.py::test_b": Result("passed", attempts=2)}
+    Report(WHERE, tests).save(tmp_path / record.TEST_REPORT)
+    text = page.render(SECTIONS, record.make(tmp_path, [SOAKED, FAST]))
+    assert "2 passed, 0 failed, 0 skipped in 1 min 1 s, second attempt: `t.py::test_b` |" in text
+
+
 def test_without_any_run_nothing_is_shown(tmp_path: Path) -> None:
     text = page.render(SECTIONS, record.make(tmp_path, [SOAKED, FAST]))
     assert "Of 2 promises: 2 not shown." in text
