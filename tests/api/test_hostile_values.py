@@ -49,6 +49,10 @@ FULL: dict[str, Any] = {
         "servedModelNames": ["llama"],
         "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},
         "tls": {"secretName": "llama-tls"},
+        "lora": {
+            "rank": 16,
+            "adapters": [{"name": "sql", "repository": "org/sql-lora", "file": "sql.gguf"}],
+        },
         "speculative": {"ngram": {"numTokens": 4, "lookupTokens": 4}},
         "chatTemplate": {"configMapKeyRef": {"name": "templates", "key": "a.jinja"}},
         "template": {

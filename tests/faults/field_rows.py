@@ -96,6 +96,7 @@ OWN_CLAIM = {"claim": {"accessMode": "ReadWriteMany"}}
 """Not {}: server-side apply makes null of a map whose last field it takes away."""
 TOKEN = {"name": "hf-token", "key": "token"}
 API_KEY = {"apiKeySecretRef": {"name": "llama-key"}}
+ADAPTER = {"name": "sql", "repository": "org/a"}
 TEMPLATE = {"configMapKeyRef": {"name": "templates"}}
 ROWS = (
     Row(
@@ -265,6 +266,32 @@ ROWS = (
     Row(
         "spec.speculative.ngram.lookupTokens", 1, 16, at(speculative={"ngram": {}}),
         unset="spec.speculative.ngram.lookupTokens",
+    ),
+    Row("spec.lora", {"adapters": [ADAPTER]}, {"rank": 64, "adapters": [ADAPTER]}),
+    Row("spec.lora.rank", 8, 512, at(lora={"adapters": [ADAPTER]}), unset="spec.lora"),
+    Row(
+        "spec.lora.adapters", [ADAPTER], [ADAPTER, {"name": "chat", "repository": "org/b"}],
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[]", ADAPTER, {"name": "chat", "repository": "org/b"},
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].name", "chat", "Chat-2.0_a", at(lora={"adapters": [ADAPTER]}),
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].repository", "org/b", "org_1/b.c-d",
+        at(lora={"adapters": [ADAPTER]}), unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].file", "b.gguf", "x/Y_1-f16.gguf",
+        at(
+            fmt="ggufv2", cache={"image": "example.com/llama:1"},
+            lora={"adapters": [{**ADAPTER, "file": "a.gguf"}]},
+        ),
+        unset="spec.lora",
     ),
     Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),

@@ -26,8 +26,8 @@ class CudaGraphs(StrEnum):
 class MemoryPerGpu(ApiModel):
     """Where each byte of one GPU goes. All values are bytes on the fullest GPU of a replica.
 
-    `budget = weights + activation + nonTorch + cudaGraphs + kvCache`; engines that capture graphs
-    outside their budget hold them in `headroom`.
+    `budget = weights + adapters + activation + nonTorch + cudaGraphs + kvCache`; engines that
+    capture graphs outside their budget hold them in `headroom`.
     """
 
     total_bytes: ByteCount = Field(
@@ -37,6 +37,10 @@ class MemoryPerGpu(ApiModel):
         description="Share of the total that the engine may use, in bytes, e.g. 78177506426."
     )
     weights_bytes: ByteCount = Field(description="Weights on one GPU, in bytes, e.g. 39901470720.")
+    adapter_bytes: ByteCount | None = Field(
+        default=None,
+        description="LoRA adapters on one GPU, in bytes, e.g. 83886080; absent without any.",
+    )
     activation_bytes: ByteCount = Field(
         description="Peak of the activations above the weights, in bytes, e.g. 592445440."
     )

@@ -35,6 +35,7 @@ from llama_operator.api.fields import (
     ServedModelName,
     keyed_by,
 )
+from llama_operator.api.lora import LoraSpec
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.pod_template import PodTemplate
@@ -343,6 +344,10 @@ class LlamaDeploymentSpec(ApiModel):
         default=None,
         description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
     )
+    lora: LoraSpec | None = Field(
+        default=None,
+        description="LoRA adapters beside the model, e.g. adapters with name sql. Absent: none.",
+    )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."
     )
@@ -363,5 +368,18 @@ class LlamaDeploymentSpec(ApiModel):
             message="quantization needs a format beside it; write for example format: awq",
             holds=lambda spec: spec.quantization is None or spec.format != ModelFormat.AUTO,
             field=".quantization",
+        ),
+        Rule(
+            expression=(
+                "!has(self.lora) || !has(self.servedModelNames) || self.lora.adapters"
+                ".all(adapter, !(adapter.name in self.servedModelNames))"
+            ),
+            message="the name of an adapter must differ from servedModelNames, which are the "
+            "model's own",
+            holds=lambda spec: (
+                spec.lora is None
+                or all(one.name not in spec.served_model_names for one in spec.lora.adapters)
+            ),
+            field=".lora.adapters",
         ),
     )

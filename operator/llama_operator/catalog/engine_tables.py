@@ -17,6 +17,12 @@ FIELDS: Final = (
     "spec.chatTemplate",
     "spec.context.concurrency>256",
     "spec.hub=ModelScope",
+    "spec.lora",
+    "spec.lora.adapters.file",
+    "spec.lora.adapters.file=none",
+    "spec.lora.adapters=ModelScope",
+    "spec.lora.adapters=uncached",
+    "spec.lora.adapters[1]",
     "spec.memory.cudaGraphs=Disabled",
     "spec.memory.gpuLayers",
     "spec.memory.kvCacheDType=fp8",
@@ -33,8 +39,8 @@ FIELDS: Final = (
     "spec.speculative.ngram.lookupTokens",
     "spec.tls",
 )
-"""Fields of the spec that some engine cannot follow; `=` names a value, `>` a bound, `[1]` a
-second item."""
+"""Fields of the spec that some engine cannot follow; `=` names a value or what is left out, `>` a
+bound, `[1]` a second item. `uncached` and a hub's name tell who downloads adapters: the engine."""
 
 
 @dataclass(frozen=True, slots=True)

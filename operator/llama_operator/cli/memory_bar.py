@@ -29,6 +29,7 @@ def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
     """The parts that add up to the GPU's total, as they lie in the bar."""
     named = serving_parts(
         weights_bytes=memory.weights_bytes,
+        adapter_bytes=memory.adapter_bytes or 0,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
@@ -40,6 +41,7 @@ def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
 def serving_parts(
     *,
     weights_bytes: int,
+    adapter_bytes: int,
     activation_bytes: int,
     non_torch_bytes: int,
     cuda_graph_bytes: int,
@@ -49,6 +51,7 @@ def serving_parts(
     """What an engine takes of a GPU, in the order of the bar."""
     return (
         Part("W", "weights", "white on blue", weights_bytes),
+        *([Part("L", "LoRA adapters", "black on cyan", adapter_bytes)] if adapter_bytes else []),
         Part("A", "activations", "black on yellow", activation_bytes),
         Part("N", "non-torch", "white on magenta", non_torch_bytes),
         Part("G", "CUDA graphs", "white on red", cuda_graph_bytes),

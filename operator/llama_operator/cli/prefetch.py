@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -82,6 +82,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="a GGUF file instead; all parts of a split one; repeatable",
     )
     parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        type=_adapter,
+        metavar="REPOSITORY[:PATH]",
+        help="a LoRA adapter as well, of PEFT or mlx-lm, or a GGUF file; DIR/adapters/OWNER--NAME "
+        "is a link to it; repeatable",
+    )
+    parser.add_argument(
         "--max-bytes",
         type=_size,
         metavar="N",
@@ -133,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify=arguments.verify,
     )
     try:
-        result = asyncio.run(_until_told_to_end(wanted))
+        done = asyncio.run(_until_told_to_end([*_adapters(arguments, wanted), wanted]))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -142,31 +151,43 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, HubError) and not isinstance(error, _RETRY_MAY_HELP):
             raise InputError(str(error)) from error
         raise
-    if result is None:
+    if done is None:
         print(
             "llama-operator: told to end; what was fetched is kept and taken up again",
             file=sys.stderr,
         )
         return EXIT_TERMINATED
     revision = arguments.revision or default_revision(arguments.hub)
-    _write_termination(arguments.json_termination, success_record(result, revision))
-    logging.getLogger(__name__).info(
-        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
-        arguments.repository,
-        result.facts.commit,
-        len(result.files),
-        f"{result.total_bytes:,}",
-        f"{result.fetched_bytes:,}",
-    )
-    print(result.path)
+    _write_termination(arguments.json_termination, success_record(done[-1], revision))
+    for result in reversed(done):
+        logging.getLogger(__name__).info(
+            "%s at %s is whole: %d files, %s bytes, %s of them fetched",
+            result.facts.repository,
+            result.facts.commit,
+            len(result.files),
+            f"{result.total_bytes:,}",
+            f"{result.fetched_bytes:,}",
+        )
+        print(result.path)
     return 0
 
 
-async def _until_told_to_end(wanted: "Wanted") -> "Prefetched | None":
-    """The prefetch; None when SIGTERM ended it, which the first process of a container ignores."""
+def _adapters(arguments: argparse.Namespace, model: "Wanted") -> "list[Wanted]":
+    """What `--adapter` asks for; they are small, so that one that is not there is told first."""
+    return [
+        replace(model, repository=repository, revision=None, gguf_paths=paths, adapter=True)
+        for repository, paths in arguments.adapter
+    ]
+
+
+async def _until_told_to_end(wanted: "list[Wanted]") -> "list[Prefetched] | None":
+    """The prefetches; None when SIGTERM ended them, which a container's first process ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
-    work = asyncio.ensure_future(prefetch(wanted, Boundary(tell=_tell)))
+    async def all_of_them() -> "list[Prefetched]":
+        return [await prefetch(one, Boundary(tell=_tell)) for one in wanted]
+
+    work = asyncio.ensure_future(all_of_them())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         return await work
@@ -207,6 +228,11 @@ def _write_termination(path: Path | None, record: dict[str, object] | dict[str, 
             f"llama-operator: --json-termination {path}: {error.strerror}",
             file=sys.stderr,
         )
+
+
+def _adapter(text: str) -> tuple[str, tuple[str, ...]]:
+    repository, _, path = text.partition(":")
+    return repository, (path,) if path else ()
 
 
 def _size(text: str) -> int:

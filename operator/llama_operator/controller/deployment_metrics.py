@@ -20,7 +20,7 @@ class _Shown(NamedTuple):
     memory: tuple[int, ...]
 
 
-_PARTS = ("weights", "activation", "non_torch", "cuda_graphs", "kv_cache", "headroom")
+_PARTS = ("weights", "adapters", "activation", "non_torch", "cuda_graphs", "kv_cache", "headroom")
 
 
 class DeploymentMetrics(Collector):
@@ -43,6 +43,7 @@ class DeploymentMetrics(Collector):
             gpus=plan.gpu.count * desired if plan is not None else 0,
             memory=(
                 memory.weights_bytes,
+                memory.adapter_bytes or 0,
                 memory.activation_bytes,
                 memory.non_torch_bytes,
                 memory.cuda_graph_bytes,

@@ -28,7 +28,7 @@ from llama_operator.download.hub import (
 )
 from llama_operator.download.patience import Patience
 from llama_operator.download.progress import Progress, Report
-from llama_operator.download.selection import files_to_fetch
+from llama_operator.download.selection import adapter_files_to_fetch, files_to_fetch
 from llama_operator.download.snapshot import is_commit
 from llama_operator.download.volume import RepositoryFolder, check_room, safe_paths, usable
 from llama_operator.errors import NotCachedError, VolumeTooSmallError
@@ -53,6 +53,7 @@ class Wanted:
         hub: where the repository is.
         revision: branch, tag or commit; None for the hub's default branch.
         gguf_paths: GGUF files instead of a folder for transformers.
+        adapter: whether it is a LoRA adapter, which gets a link of its own.
         max_bytes: of all files; None for no bound.
         token: for gated and private repositories.
         endpoint: a mirror; None for the hub's own.
@@ -65,6 +66,7 @@ class Wanted:
     hub: HubName = "HuggingFace"
     revision: str | None = None
     gguf_paths: tuple[str, ...] = ()
+    adapter: bool = False
     max_bytes: int | None = None
     token: str | None = field(default=None, repr=False)
     endpoint: str | None = None
@@ -96,7 +98,7 @@ class Prefetched:
     """A model that is whole on the volume.
 
     Attributes:
-        path: the folder for engines.
+        path: the folder for engines; of an adapter its link.
         facts: of the repository at the commit.
         files: that are there, of those that were asked for.
         fetched_bytes: that came over the network.
@@ -136,14 +138,30 @@ async def prefetch(wanted: Wanted, boundary: Boundary | None = None) -> Prefetch
     with usable(wanted.volume):
         wanted.volume.mkdir(parents=True, exist_ok=True)
         facts = await _facts(wanted, edge)
-        files = files_to_fetch(facts, wanted.gguf_paths)
+        files = _files(wanted, facts)
         safe_paths(files)
         _check_bound(wanted, files)
         folder = RepositoryFolder(wanted.volume, wanted.repository)
         revision = wanted.revision or default_revision(wanted.hub)
         fetched = await _make_whole(wanted, edge, facts, files, folder, revision)
-    path = folder.snapshot(facts.commit)
+        if wanted.adapter:
+            _link_adapter(wanted, folder, facts.commit)
+    path = folder.adapter if wanted.adapter else folder.snapshot(facts.commit)
     return Prefetched(path, facts, files, fetched, edge.clock() - started)
+
+
+def _files(wanted: Wanted, facts: ModelFacts) -> tuple[HubFile, ...]:
+    if wanted.adapter and not wanted.gguf_paths:
+        return adapter_files_to_fetch(facts)
+    return files_to_fetch(facts, wanted.gguf_paths)
+
+
+def _link_adapter(wanted: Wanted, folder: RepositoryFolder, commit: str) -> None:
+    if not wanted.offline:
+        folder.link_adapter(commit)
+    elif not folder.is_linked(commit):
+        msg = f"{folder.adapter} does not mean {commit}: run prefetch once without --offline"
+        raise NotCachedError(msg)
 
 
 async def _facts(wanted: Wanted, edge: Boundary) -> ModelFacts:

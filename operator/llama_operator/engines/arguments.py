@@ -94,11 +94,19 @@ def check_extras(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
 def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     """Fields of a spec that some engine cannot follow, in the words of engine_limits.csv."""
     memory = spec.memory
+    adapters = spec.lora.adapters if spec.lora is not None else []
+    downloads = bool(adapters) and spec.cache is None
     ngram = spec.speculative.ngram if spec.speculative is not None else None
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
+        "spec.lora": bool(adapters),
+        "spec.lora.adapters.file": any(adapter.file is not None for adapter in adapters),
+        "spec.lora.adapters.file=none": any(adapter.file is None for adapter in adapters),
+        f"spec.lora.adapters={spec.hub}": downloads,
+        "spec.lora.adapters=uncached": downloads,
+        "spec.lora.adapters[1]": len(adapters) > 1,
         f"spec.hub={spec.hub}": spec.cache is None,  # what lies on a volume is not downloaded
         f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,
         "spec.memory.gpuLayers": memory.gpu_layers is not None,

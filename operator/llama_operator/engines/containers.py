@@ -25,6 +25,8 @@ EXIT_SECONDS: Final = 30
 STARTUP_PERIOD_SECONDS: Final = 10
 HUGGING_FACE_PATH: Final = f"{CACHE_PATH}/huggingface"
 """HF_HOME of engines, and where a prefetch puts models: whatever the hub, in one layout."""
+ADAPTERS_FOLDER: Final = "adapters"
+"""Beside `hub` in HF_HOME: a link to the files of each adapter, for engines that take folders."""
 USER_ID: Final = 65532
 """User and group of images that run as anybody."""
 
@@ -32,6 +34,11 @@ USER_ID: Final = 65532
 def cache_folder(plan: Plan) -> tuple[Scratch, ...]:
     """The folder of downloaded files, as large as the plan says; none where a volume has them."""
     return () if plan.cached else (Scratch("cache", CACHE_PATH, "", plan.host.disk_bytes),)
+
+
+def adapter_folder(repository: str) -> str:
+    """Where a prefetch links the files of an adapter, below HF_HOME: `adapters/OWNER--NAME`."""
+    return f"{ADAPTERS_FOLDER}/{repository.replace('/', '--')}"
 
 
 def home_folder(path: str) -> Scratch:

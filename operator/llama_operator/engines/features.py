@@ -9,8 +9,12 @@ from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.features import NgramSpec, PrefixCaching
+from llama_operator.api.lora import LoraAdapter
 from llama_operator.api.plan import Plan
+from llama_operator.catalog.engine_memory import engine_memory
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.arguments import Names
+from llama_operator.engines.containers import HUGGING_FACE_PATH, adapter_folder
 from llama_operator.engines.engine import EnvVar, Files, SecretArgument
 
 FOLDER: Final = "/etc/llama-operator"
@@ -33,9 +37,26 @@ def feature_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple
     A setting that the engine version does not name needs no argument: it is its default.
     """
     names = Names.of(plan).names
-    for setting, value in _settings(deployment):
+    for setting, value in (*_settings(deployment), *_lora(plan, deployment)):
         if setting in names:
             yield names[setting], value
+
+
+def adapter_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
+    """The argument of several words that names adapters; the next one begins with dashes."""
+    names, lora = Names.of(plan).names, deployment.spec.lora
+    if lora is not None and "lora_adapters" in names:
+        yield names["lora_adapters"]
+        for adapter in lora.adapters:
+            yield f"{adapter.name}={adapter_path(plan, adapter)}"
+
+
+def adapter_path(plan: Plan, adapter: LoraAdapter) -> str:
+    """Where an engine finds an adapter: on the volume, or by its repository's name."""
+    if not plan.cached:
+        return adapter.repository
+    folder = f"{HUGGING_FACE_PATH}/{adapter_folder(adapter.repository)}"
+    return f"{folder}/{adapter.file}" if adapter.file is not None else folder
 
 
 def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
@@ -46,6 +67,9 @@ def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVa
         yield EnvVar(
             names["api_key_variable"], secret_name=reference.name, secret_key=reference.key
         )
+    if "lora_variable" in names and spec.lora is not None:
+        named = (f"{adapter.name}={adapter_path(plan, adapter)}" for adapter in spec.lora.adapters)
+        yield EnvVar(names["lora_variable"], ",".join(named))
     if "ngram_variable" in names and spec.speculative is not None and spec.speculative.ngram:
         yield EnvVar(names["ngram_variable"], str(spec.speculative.ngram.num_tokens))
 
@@ -75,6 +99,20 @@ def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
         yield _PREFIX_CACHING[spec.memory.prefix_caching], ""
     if spec.speculative is not None and spec.speculative.ngram is not None:
         yield from _ngram(spec.speculative.ngram)
+
+
+def _lora(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+    """What each engine is told of adapters in arguments of one word."""
+    lora = deployment.spec.lora
+    if lora is None:
+        return
+    rules = engine_memory(plan.engine, version_numbers(plan.engine_version))
+    yield "lora", ""
+    yield "lora_slots", str(len(lora.adapters) + rules.adapter_spare_slots)
+    yield "lora_rank", str(lora.rank)
+    for adapter in lora.adapters:
+        yield "lora_file", adapter_path(plan, adapter)
+        yield "lora_path", adapter_path(plan, adapter)
 
 
 def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:

@@ -34,6 +34,7 @@ from llama_operator.engines.containers import (
 )
 from llama_operator.engines.engine import Container, EnvVar
 from llama_operator.engines.features import (
+    adapter_arguments,
     feature_arguments,
     feature_files,
     feature_variables,
@@ -142,6 +143,7 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     if plan.tool_call_parser:
         yield names["auto_tool_choice"]
         yield names.joined("tool_call_parser", plan.tool_call_parser)
+    yield from adapter_arguments(plan, deployment)
     for name, value in feature_arguments(plan, deployment):
         yield f"{name}={value}" if value else name
 

@@ -21,9 +21,11 @@ from llama_operator.engines.engine import Engine
 from llama_operator.engines.loading import auto_rank, load_refusal
 from llama_operator.engines.registry import engine as engine_named
 from llama_operator.errors import SizingError, SpecError
+from llama_operator.planning.adapters import planned_adapters
+from llama_operator.sizing.adapters import Adapters, file_bytes
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
-from llama_operator.sizing.host import model_disk_bytes
+from llama_operator.sizing.host import adapter_disk_bytes, model_disk_bytes
 from llama_operator.sizing.models.model import ModelShape
 
 
@@ -34,7 +36,7 @@ class Choice:
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
     `left_out` are better publications that Auto passed over: they are gated, without a token.
-    `cache`: kind of the volume that holds its files.
+    `cache`: kind of the volume that holds its files, and those of `adapters`.
     """
 
     model: Model
@@ -47,6 +49,7 @@ class Choice:
     preferred: tuple[EngineVersion, ...] = ()
     left_out: tuple[Publication, ...] = ()
     cache: CacheKind | None = None
+    adapters: Adapters | None = None
 
     @property
     def download_bytes(self) -> int:
@@ -58,8 +61,15 @@ class Choice:
 
     @property
     def model_disk_bytes(self) -> int:
-        """Disk that its files take."""
-        return model_disk_bytes(self.download_bytes, self.scheme)
+        """Disk that its files and those of its adapters take."""
+        model = model_disk_bytes(self.download_bytes, self.scheme)
+        return model + adapter_disk_bytes(self.shape, self.adapters)
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Bytes of all files that a pod reads: those of its adapters, at most, beside its own."""
+        beside = 0 if self.adapters is None else file_bytes(self.shape, self.adapters)
+        return self.download_bytes + beside
 
     @property
     def title(self) -> str:
@@ -210,6 +220,7 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
                 host=catalog.host(version.engine),
                 preferred=able[:index],
                 cache=spec.cache.kind if spec.cache is not None else None,
+                adapters=planned_adapters(spec),
             )
             for index, version in enumerate(able)
         ),

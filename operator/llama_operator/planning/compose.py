@@ -16,6 +16,7 @@ from llama_operator.api.plan import (
     Plan,
 )
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.planning.adapters import adapter_reasons
 from llama_operator.planning.cached import cache_reasons
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
@@ -109,7 +110,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
         startup_seconds=startup_seconds(
             choice.version.engine,
-            choice.download_bytes,
+            choice.loaded_bytes,
             cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
@@ -125,6 +126,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
     graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
     budget = (
         memory.weights_bytes
+        + memory.adapter_bytes
         + memory.activation_bytes
         + memory.non_torch_bytes
         + graphs
@@ -134,6 +136,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
         total_bytes=setting.total_bytes,
         budget_bytes=budget,
         weights_bytes=memory.weights_bytes,
+        adapter_bytes=memory.adapter_bytes or None,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
@@ -179,6 +182,7 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
+    yield from adapter_reasons(spec, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
     yield from cache_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)

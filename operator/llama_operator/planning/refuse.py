@@ -66,6 +66,7 @@ def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
         activation=memory.activation_bytes,
         non_torch=memory.non_torch_bytes,
         graphs=memory.cuda_graph_bytes,
+        adapters=memory.adapter_bytes,
         kv_cache=trial.kv_cache_needed_bytes,
         requests=requests_text(setting.concurrency, setting.max_model_len),
     )

@@ -10,6 +10,7 @@ from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
+from llama_operator.planning.adapters import planned_adapters
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
@@ -125,6 +126,7 @@ class Trial:
         inside = self.setting.rules.memory.graphs_inside_budget
         return (
             memory.weights_bytes
+            + memory.adapter_bytes
             + memory.activation_bytes
             + memory.non_torch_bytes
             + (memory.cuda_graph_bytes if inside else 0)
@@ -364,6 +366,7 @@ def _setting(
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
         speculative_tokens=drafted_tokens(spec),
+        adapters=planned_adapters(spec),
     ).setting()
 
 

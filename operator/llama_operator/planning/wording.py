@@ -14,7 +14,14 @@ def requests_text(requests: int, tokens: int) -> str:
 
 
 def memory_parts(
-    *, weights: int, activation: int, non_torch: int, graphs: int, kv_cache: int, requests: str
+    *,
+    weights: int,
+    activation: int,
+    non_torch: int,
+    graphs: int,
+    adapters: int,
+    kv_cache: int,
+    requests: str,
 ) -> str:
     """Where the bytes of one GPU go, in one clause."""
     parts = [
@@ -24,5 +31,7 @@ def memory_parts(
     ]
     if graphs:
         parts.append(f"CUDA graphs {format_gib(graphs)}")
+    if adapters:
+        parts.insert(1, f"LoRA adapters {format_gib(adapters)}")
     parts.append(f"KV cache {format_gib(kv_cache)} for {requests}")
     return ", ".join(parts)

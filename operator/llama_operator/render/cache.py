@@ -138,7 +138,7 @@ def _claim_name(cache: CacheClaim, deployment: LlamaDeployment) -> str:
 def _fetch(plan: Plan, deployment: LlamaDeployment, image: str) -> Fetch:
     return Fetch(
         image=image,
-        args=tuple(_arguments(plan)),
+        args=tuple(_arguments(plan, deployment)),
         env=(*token(plan, deployment), *_way(deployment)),
         cpu=FETCH_CPU,
         memory=FETCH_MEMORY,
@@ -157,10 +157,14 @@ def _way(deployment: LlamaDeployment) -> Iterator[EnvVar]:
             yield EnvVar(variable.name, value=variable.value)
 
 
-def _arguments(plan: Plan) -> Iterator[str]:
+def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield from ("prefetch", plan.repository, "--hub", plan.hub, "--into", HUGGING_FACE_PATH)
     for file in _files(plan.file):
         yield from ("--file", file)
+    if deployment.spec.lora is not None:
+        for adapter in deployment.spec.lora.adapters:
+            path = f":{adapter.file}" if adapter.file is not None else ""
+            yield from ("--adapter", f"{adapter.repository}{path}")
     yield from ("--json-termination", MESSAGE_PATH)
 
 

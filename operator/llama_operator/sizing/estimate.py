@@ -36,6 +36,7 @@ class StageEstimate:
         kv_cache_bytes: the pool that the engine makes of it; llama.cpp's is that of all contexts.
         kv_cache_tokens: number that the engine prints for this stage.
         request_bytes: of one request of the whole context.
+        adapter_bytes: LoRA adapters; 0 without any.
     """
 
     layers: int
@@ -47,6 +48,7 @@ class StageEstimate:
     kv_cache_bytes: int | None
     kv_cache_tokens: int | None
     request_bytes: int
+    adapter_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +250,7 @@ def _stages(
 
 def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
     """One GPU of llama.cpp, which allocates the cache of all contexts at start."""
-    taken = Taken(gpu.weights_bytes, gpu.compute_bytes, gpu.non_torch_bytes, 0)
+    taken = Taken(gpu.weights_bytes, gpu.compute_bytes, gpu.non_torch_bytes, 0, gpu.adapter_bytes)
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
     return StageEstimate(
         layers=len(gpu.layers),
@@ -264,6 +266,7 @@ def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None)
             else setting.concurrency * ceil_to(setting.max_model_len, cache.block_tokens)
         ),
         request_bytes=gpu.kv_cache_bytes // setting.concurrency,
+        adapter_bytes=taken.adapter_bytes,
     )
 
 
@@ -282,6 +285,7 @@ def _stage(
         kv_cache_bytes=room,
         kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),
         request_bytes=cache.request_bytes(context, batch),
+        adapter_bytes=taken.adapter_bytes,
     )
 
 
@@ -329,7 +333,8 @@ def _verdict(
             return (
                 Reason.ACTIVATION,
                 f"weights of {format_gib(stage.weights_bytes)} and activations of "
-                f"{format_gib(stage.activation_bytes)} leave nothing of {format_gib(budget)}",
+                f"{format_gib(stage.activation_bytes)}{_adapters(stage)} leave nothing of "
+                f"{format_gib(budget)}",
             )
     for stage in stages:
         room, needed = stage.room_bytes or 0, setting.concurrency * stage.request_bytes
@@ -349,6 +354,10 @@ def _verdict(
             f"{format_gib(OUTSIDE_HEADROOM_BYTES)} must stay free",
         )
     return None
+
+
+def _adapters(stage: StageEstimate) -> str:
+    return f" and adapters of {format_gib(stage.adapter_bytes)}" if stage.adapter_bytes else ""
 
 
 def _requests(setting: Setting) -> str:

@@ -60,6 +60,7 @@ def cuda_graph_bytes(
     tensor_parallel_size: int,
     max_num_seqs: int,
     max_num_batched_tokens: int,
+    sets: int = 1,
 ) -> int:
     """CUDA graphs of one stage. Estimate; memory model, section 6.
 
@@ -73,8 +74,9 @@ def cuda_graph_bytes(
         tensor_parallel_size: GPUs of one stage.
         max_num_seqs: sequences of a step, which end the capture sizes.
         max_num_batched_tokens: tokens of a step, which end them too.
+        sets: how often each size is captured.
     """
-    share = capture_sizes(max_num_seqs, max_num_batched_tokens) / GRAPHS
+    share = sets * capture_sizes(max_num_seqs, max_num_batched_tokens) / GRAPHS
     gib = GRAPHS_GIB + GRAPHS_GIB_PER_LAYER_WIDTH * layers * model.hidden_size * share
     if tensor_parallel_size > 1:
         gib -= GRAPHS_GIB_LESS_IN_PARALLEL

@@ -5,6 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
+from llama_operator.sizing.adapters import Adapters
 from llama_operator.sizing.cache import BLOCK_DTYPES, FP8_DTYPES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
@@ -51,6 +52,7 @@ class Serving:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step.
+        adapters: LoRA adapters beside the model; None for none.
     """
 
     model: ModelShape
@@ -76,6 +78,7 @@ class Serving:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    adapters: Adapters | None = None
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -117,6 +120,7 @@ class Serving:
             expert_parallel=self.expert_parallel,
             flash_attention=self.flash_attention,
             speculative_tokens=self.speculative_tokens,
+            adapters=self.adapters,
         )
 
     def _check(self, rules: EngineRules) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
+from llama_operator.sizing.adapters import Adapters
 from llama_operator.sizing.division import DIVIDE_LAYERS
 from llama_operator.sizing.engine_budget import EngineRules, budget_bytes
 from llama_operator.sizing.models.model import ModelShape
@@ -43,6 +44,7 @@ class Setting:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step, and verified beside its own.
+        adapters: LoRA adapters beside the model; None for none.
     """
 
     model: ModelShape
@@ -66,6 +68,7 @@ class Setting:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    adapters: Adapters | None = None
 
     @property
     def verified_tokens(self) -> int:

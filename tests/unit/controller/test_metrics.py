@@ -15,7 +15,7 @@ PREFIX = "llama_operator_"
 FOREIGN = ("process_", "python_")
 """What prometheus-client itself collects of the process."""
 UNITS = ("_seconds", "_bytes")
-GIB_PARTS = {"weights": 6e9, "activation": 6e8, "non_torch": 3e8, "cuda_graphs": 1e9,
+GIB_PARTS = {"weights": 6e9, "adapters": 0, "activation": 6e8, "non_torch": 3e8, "cuda_graphs": 1e9,
              "kv_cache": 70.1e9, "headroom": 7e9}  # fmt: skip
 """Memory of the plan in tests/support."""
 

@@ -15,6 +15,16 @@ from unit.engines.engine_plans import deployment
 CATALOG = Catalog.load()
 VERSIONS = CATALOG.tables.engines
 ALL = [pytest.param(one, id=f"{one.engine} {one.version}") for one in VERSIONS]
+CLAIM = {"cache": {"claim": {}}}
+ADAPTER_FIELD = "spec.lora.adapters.file"
+
+
+def lora(beside: dict[str, Any], *names: str, **more: str) -> dict[str, Any]:
+    """A spec with adapters."""
+    adapters = [{"name": name, "repository": "org/a", **more} for name in names or ("a",)]
+    return {"lora": {"adapters": adapters}, **beside}
+
+
 ASKED: dict[str, tuple[dict[str, Any], str]] = {
     "spec.auth": ({"auth": {"apiKeySecretRef": {"name": "key"}}}, "spec.auth"),
     "spec.chatTemplate": (
@@ -23,6 +33,12 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "spec.context.concurrency>256": ({"context": {"concurrency": 257}}, "spec.context.concurrency"),
     "spec.hub=ModelScope": ({"hub": "ModelScope"}, "spec.hub"),
+    "spec.lora": (lora(CLAIM), ADAPTER_FIELD),
+    "spec.lora.adapters.file": (lora(CLAIM, file="a.gguf"), ADAPTER_FIELD),
+    "spec.lora.adapters.file=none": (lora(CLAIM), ADAPTER_FIELD),
+    "spec.lora.adapters=ModelScope": (lora({"hub": "ModelScope"}), ADAPTER_FIELD),
+    "spec.lora.adapters=uncached": (lora({}, file="a.gguf"), ADAPTER_FIELD),
+    "spec.lora.adapters[1]": (lora(CLAIM, "a", "b", file="a.gguf"), ADAPTER_FIELD),
     "spec.memory.cudaGraphs=Disabled": (
         {"memory": {"cudaGraphs": "Disabled"}},
         "spec.memory.cudaGraphs",
@@ -63,7 +79,8 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "spec.tls": ({"tls": {"secretName": "tls"}}, "spec.tls"),
 }
-"""By the word of engine_limits.csv: a spec that asks for it, and the field of the refusal."""
+"""By the word of engine_limits.csv: a spec that asks for it, and the field of the refusal, which an
+engine that cannot follow even a part of it names by its beginning."""
 
 
 def engine_version(name: str) -> EngineVersion:
@@ -239,14 +256,23 @@ def test_nothing_ends_the_options(version: EngineVersion, name: str) -> None:
 
 TAKEN = {
     "vLLM": [
-        *("--seed=7", "--max-lora-rank=16", "--enable-prompt-tokens-details"),
+        *("--seed=7", "--max-logprobs=16", "--enable-prompt-tokens-details"),
         *("--trust-remote-code", "--model-impl=vllm", "a word"),
     ],
     "SGLang": ["--trust-remote-code", "--log-level=info"],
     "TGI": ["--json-output", "--max-concurrent-requests=8", "--cors-allow-origin=a.b", "8"],
-    "LlamaCpp": ["--no-host", "--seed", "7", "--lora", "a=b", "--threads-http", "4", "--jinja"],
+    "LlamaCpp": [
+        "--no-host",
+        "--seed",
+        "7",
+        "--control-vector",
+        "a=b",
+        "--threads-http",
+        "4",
+        "--jinja",
+    ],
     "Transformers": ["--continuous-batching", "--attn-implementation=sdpa", "--trust-remote-code"],
-    "MLX": ["--temp=0.5", "--max-tokens=64", "--adapter-path=/x", "--trust-remote-code"],
+    "MLX": ["--temp=0.5", "--max-tokens=64", "--top-p=0.5", "--trust-remote-code"],
 }
 
 
