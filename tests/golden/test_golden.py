@@ -11,6 +11,7 @@ def test_the_cases_cover_formats_hubs_and_sizes() -> None:
     assert [case.name for case in CASES] == [
         "405b-fp8-eight-h100",
         "70b-gptq-two-replicas",
+        "8b-awq-lora-claim",
         "8b-awq-modelscope",
         "8b-awq-modelscope-claim",
         "8b-awq-template",
@@ -47,6 +48,7 @@ def test_the_numbers_of_the_plan_add_up(case: Case) -> None:
     assert memory.headroom_bytes == memory.total_bytes - memory.budget_bytes
     assert memory.budget_bytes == (
         memory.weights_bytes
+        + (memory.adapter_bytes or 0)
         + memory.activation_bytes
         + memory.non_torch_bytes
         + memory.cuda_graph_bytes
@@ -63,6 +65,7 @@ LAYERS_AND_KV_HEADS_PER_GPU = {
     "70b-gptq-two-replicas": (80, 8, 2),
     "8b-awq-template": (32, 8, 2),
     "8b-awq-modelscope": (32, 8, 2),
+    "8b-awq-lora-claim": (32, 8, 2),
     "8b-awq-modelscope-claim": (32, 8, 2),
     "8b-fp8-kv-cache-eager": (32, 8, 1),
     "8b-key-tls-template": (32, 8, 2),

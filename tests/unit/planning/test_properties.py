@@ -91,6 +91,14 @@ bodies = st.fixed_dictionaries(
             },
         ),
         "memory": optional_memory.filter(is_valid),
+        "lora": st.builds(
+            lambda rank, names: {
+                "rank": rank,
+                "adapters": [{"name": name, "repository": "org/a"} for name in names],
+            },
+            st.sampled_from([1, 16, 512]),
+            st.lists(st.sampled_from("abcd"), min_size=1, unique=True),
+        ),
         "hardware": hardware,
         "replicas": st.integers(0, 5),
     },
@@ -136,6 +144,7 @@ def test_plans_keep_their_promises(spec: LlamaDeploymentSpec, inventory: Invento
     found, memory = outcome.plan, outcome.plan.memory_per_gpu
     parts = (
         memory.weights_bytes
+        + (memory.adapter_bytes or 0)
         + memory.activation_bytes
         + memory.non_torch_bytes
         + memory.cuda_graph_bytes

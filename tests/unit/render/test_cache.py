@@ -200,6 +200,31 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
     ]
 
 
+ADAPTERS = [
+    {"name": "sql", "repository": "org/sql-lora"},
+    {"name": "chat", "repository": "org/chat-GGUF", "file": "f16/chat.gguf"},
+]
+
+
+@pytest.mark.parametrize("kind", [CacheKind.CLAIM, CacheKind.HOST_PATH])
+def test_adapters_are_fetched_beside_the_model(kind: CacheKind) -> None:
+    body = wanted(kind, lora={"adapters": ADAPTERS})
+    if kind is CacheKind.CLAIM:
+        job = render(cached(kind), body, replicas=1, revision="r").fetch_job
+        assert job is not None
+        [fetch] = job["spec"]["template"]["spec"]["containers"]
+        plain = render(cached(kind), wanted(kind), replicas=1, revision="r").fetch_job
+        assert plain is not None
+        assert job["metadata"]["name"] != plain["metadata"]["name"]
+    else:
+        [fetch] = pod_template(cached(kind), body, downloader_image="d:1")["spec"]["initContainers"]
+    start = fetch["args"].index("--adapter")
+    assert fetch["args"][start:] == [
+        *("--adapter", "org/sql-lora", "--adapter", "org/chat-GGUF:f16/chat.gguf"),
+        *("--json-termination", "/dev/termination-log"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("plan_fields", "cache", "same"),
     [
