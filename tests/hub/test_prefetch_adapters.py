@@ -103,7 +103,7 @@ def test_the_link_follows_the_branch(
     found = link(tmp_path, ADAPTER)
     assert found.resolve().name == moved
     assert (found / "adapter_model.safetensors").read_bytes().endswith(b"better ones")
-    assert not [path for path in tmp_path.rglob(".new-*")]
+    assert not list(tmp_path.rglob(".new-*"))
 
 
 @pytest.mark.usefixtures("tiny")

@@ -64,7 +64,7 @@ class LoraSpec(ApiModel):
 
     rank: Annotated[int, Field(ge=1, le=512)] = Field(
         default=16,
-        description="Highest rank of the adapters, which their bytes on a GPU follow from, e.g. 16.",
+        description="Highest rank of the adapters, which decides their bytes on a GPU, e.g. 16.",
     )
     adapters: Annotated[list[LoraAdapter], keyed_by("name")] = Field(
         min_length=1,

@@ -1,4 +1,4 @@
-"""LoRA adapters in plans: which engines, how many bytes of GPU, host and volume, and what is told."""
+"""LoRA adapters in plans: engines, bytes of GPUs, host and volume, and what is told."""
 
 from typing import Any
 
