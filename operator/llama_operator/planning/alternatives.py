@@ -1,7 +1,7 @@
 """What would fit instead of what was refused. Every one is planned before it is proposed."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ Patch = dict[str, Any]
 class Ground:
     """What proposals are made from.
 
-    `trials` failed for the spec itself; empty when it was refused before anything was sized.
+    `misfit` came of the spec itself; None when it was refused before anything was sized.
     `outcomes` are those of patches by their text: some are proposed as they are and then with a
     shorter context. `told` are formats, and `engine`, of which one proposal is enough and found.
     """
@@ -49,9 +49,14 @@ class Ground:
     spec: LlamaDeploymentSpec
     catalog: Catalog
     survey: Survey
-    trials: tuple[Trial, ...]
+    misfit: Misfit | None = None
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those that failed for the spec itself."""
+        return () if self.misfit is None else self.misfit.trials
 
     def outcome(self, patch: Patch) -> Fit | Misfit | None:
         """What comes of a patch; None when the patched spec is no valid one."""
@@ -142,7 +147,8 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _other_engines(ground)
     yield from _own_context(ground)
     yield from _other_hub(ground)
-    yield from _shorter(ground.spec, ground.trials, {})
+    if ground.misfit is not None:
+        yield from _shorter(ground.misfit, {})
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
     yield from _smaller_memory(ground)
@@ -151,14 +157,9 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _other_gpus(ground)
 
 
-def _shorter(
-    spec: LlamaDeploymentSpec, trials: tuple[Trial, ...], patch: Patch
-) -> Iterator[tuple[str, Patch]]:
-    """The longest context that any placement holds, beside another patch."""
-    concurrency = spec.context.concurrency
-    roomiest = _roomiest(trials)
-    longest = max((trial.longest_context(concurrency) for trial in roomiest), default=0)
-    asked = spec.context.max_model_len
+def _shorter(misfit: Misfit, patch: Patch) -> Iterator[tuple[str, Patch]]:
+    """The longest context that any placement holds, beside the patch that led to the misfit."""
+    longest, asked = misfit.longest_context, misfit.spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
 
@@ -180,30 +181,6 @@ def _other_engines(ground: Ground) -> Iterator[tuple[str, Patch]]:
             if spec.engine.version is not None:
                 patch["version"] = None
             yield f"engine {version.engine}", {"engine": patch}
-
-
-def _roomiest(trials: Iterable[Trial]) -> Iterable[Trial]:
-    """Of trials that differ in the GPU's memory alone the one with the most, for its context."""
-    found: dict[tuple[object, ...], Trial] = {}
-    for trial in trials:
-        setting = trial.setting
-        if setting is None:
-            continue
-        key = (
-            id(trial.choice),
-            trial.candidate.tensor_parallel_size,
-            trial.verdict,
-            setting.max_model_len,
-            setting.max_num_batched_tokens,
-            setting.max_num_seqs,
-            setting.concurrency,
-            setting.dtype,
-            setting.nvlink,
-        )
-        known = found.get(key)
-        if known is None or (known.available_bytes or 0) < (trial.available_bytes or 0):
-            found[key] = trial
-    return found.values()
 
 
 def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -333,7 +310,7 @@ def _with_context(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[st
 def _shorter_beside(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:
     outcome = ground.outcome(patch)
     if isinstance(outcome, Misfit):
-        for shorter, both in _shorter(outcome.spec, outcome.trials, patch):
+        for shorter, both in _shorter(outcome, patch):
             yield shorter if "context" in patch else f"{title} and {shorter}", both
 
 

@@ -1,8 +1,9 @@
 """One choice on some GPUs of one pool: does it fit, and what is it short of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from llama_operator.api.enums import KvCacheDType
@@ -13,7 +14,7 @@ from llama_operator.catalog.rows import Gpu
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
-from llama_operator.planning.host_requests import requested_host
+from llama_operator.planning.host_requests import host_shortage, requested_host
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
@@ -35,7 +36,6 @@ from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import DTYPE_BYTES, Setting, default_dtype
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.sizing.whole_prefill import longest_context, with_context
-from llama_operator.units import format_gib
 
 DEFAULT_REQUESTS: Final = 2
 DEFAULT_REQUEST_TOKENS: Final = 8192
@@ -236,6 +236,26 @@ def fitting(
     return None
 
 
+def roomiest(
+    spec: LlamaDeploymentSpec, choice: Choice, found: Iterable[Candidate]
+) -> Iterator[Trial]:
+    """Of candidates with equal loads the trial of the one with the most memory for each GPU.
+
+    One that is refused for what is not of the budget, such as its host, is passed over.
+    """
+    groups: dict[Load, list[tuple[int, Candidate]]] = {}
+    for candidate in found:
+        if gpu_refusal(spec, choice, candidate) is None:
+            budget = _budget_bytes(spec, choice, candidate)
+            groups.setdefault(_load(spec, choice, candidate), []).append((budget, candidate))
+    for load, group in groups.items():
+        for _, candidate in sorted(group, key=itemgetter(0), reverse=True):
+            trial = _judge(spec, choice, candidate, load)
+            if trial.verdict in MEMORY_VERDICTS - {Reason.CUDA_GRAPHS_TOO_LARGE}:
+                yield trial
+                break
+
+
 def hold(
     spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, setting: Setting
 ) -> Trial:
@@ -254,7 +274,7 @@ def hold(
         cached=choice.cache is not None,
     )
     host = requested_host(spec, needs)
-    why = _host_shortage(candidate, host)
+    why = host_shortage(candidate.pool, candidate.tensor_parallel_size, host)
     verdict = Reason.HOST_TOO_SMALL if why else None
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
@@ -365,31 +385,3 @@ def _setting(
         gpu_layers=spec.memory.gpu_layers,
         speculative_tokens=drafted_tokens(spec),
     ).setting()
-
-
-def _host_shortage(candidate: Candidate, host: HostNeeds) -> str:
-    """What every node of the pool with enough cards lacks; empty when one has all."""
-    groups = [
-        group for group in candidate.pool.groups if group.cards >= candidate.tensor_parallel_size
-    ]
-    if any(group.host_replicas(host) for group in groups):
-        return ""
-    best = {
-        "CPU": (max(group.cpu_millicores for group in groups), host.cpu_millicores),
-        "memory": (max(group.memory_bytes for group in groups), host.memory_bytes),
-        "ephemeral storage": (max(group.disk_bytes for group in groups), host.disk_bytes),
-    }
-    return _shortage_text({name: pair for name, pair in best.items() if pair[0] < pair[1]} or best)
-
-
-def _shortage_text(short: dict[str, tuple[int, int]]) -> str:
-    return ", ".join(
-        f"{name}: {_amount(name, needed)} needed, at most {_amount(name, there)} there"
-        for name, (there, needed) in short.items()
-    )
-
-
-def _amount(name: str, value: int) -> str:
-    if name == "CPU":
-        return f"{value / 1000:g} cores"
-    return format_gib(value)
