@@ -27,6 +27,7 @@ from llama_operator.engines.containers import (
     user_environment,
 )
 from llama_operator.engines.engine import Container, EnvVar, ExecProbe
+from llama_operator.engines.features import feature_arguments
 
 USER: Final = "mlx"
 HOME_PATH: Final = "/home/mlx"
@@ -67,7 +68,7 @@ class MLX:
         return Container(
             image=plan.image,
             command=(),
-            args=(*_arguments(plan), *deployment.spec.engine.extra_args),
+            args=(*_arguments(plan, deployment), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
             scratch=(*cache_folder(plan), home_folder(HOME_PATH), temporary_folder()),
             port=PORT,
@@ -94,7 +95,7 @@ class MLX:
         return ()
 
 
-def _arguments(plan: Plan) -> Iterator[str]:
+def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     """Arguments of the server, in a fixed order, the user's own left out."""
     names = Names.of(plan)
     yield names.joined("model", plan.repository)
@@ -103,6 +104,8 @@ def _arguments(plan: Plan) -> Iterator[str]:
     yield names.joined("max_num_seqs", plan.max_num_seqs)
     yield names.joined("max_num_batched_tokens", plan.max_num_batched_tokens)
     yield names.joined("prompt_caches", PROMPT_CACHES)
+    for name, value in feature_arguments(plan, deployment):
+        yield f"{name}={value}"
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:

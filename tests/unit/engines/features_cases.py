@@ -110,8 +110,8 @@ FOLLOWED = (
     ),
 )  # fmt: skip
 REFUSED = (
-    ("Transformers", "5.23.0", ngram(), "spec.speculative", "it has no argument for it"),
-    ("MLX", "0.32.2", ngram(), "spec.speculative", "it drafts with another model alone"),
+    ("Transformers", "5.23.0", ngram(), "spec.speculative.ngram", "it has no argument for it"),
+    ("MLX", "0.32.2", ngram(), "spec.speculative.ngram", "it drafts with another model alone"),
     (
         "SGLang", "0.5.23", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
         "it looks drafts up in a tree of its own",
