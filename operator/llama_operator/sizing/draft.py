@@ -20,6 +20,7 @@ from llama_operator.sizing.cache import (
 )
 from llama_operator.sizing.engine_budget import Taken
 from llama_operator.sizing.offload import GpuBytes, HostBytes, offload, offloads
+from llama_operator.sizing.outside import cuda_graph_bytes
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.taken import taken_by_stage
 
@@ -62,7 +63,7 @@ def with_draft(setting: Setting, stages: tuple[Taken, ...]) -> tuple[Taken, ...]
         stages[-1],
         draft_weights_bytes=draft.weights_bytes,
         activation_bytes=max(stages[-1].activation_bytes, draft.activation_bytes),
-        cuda_graph_bytes=stages[-1].cuda_graph_bytes + draft.cuda_graph_bytes,
+        cuda_graph_bytes=stages[-1].cuda_graph_bytes + _graph_bytes(alone, draft),
     )
     return (*stages[:-1], last)
 
@@ -105,6 +106,19 @@ def draft_host(setting: Setting) -> HostBytes:
     """What of the draft llama.cpp keeps in host memory; nothing without one."""
     alone = draft_setting(setting)
     return HostBytes(0, 0, 0) if alone is None else offload(alone).host
+
+
+def _graph_bytes(alone: Setting, draft: Taken) -> int:
+    """What its graphs add: both share one pool, so that only the part of the layers counts."""
+    if not draft.cuda_graph_bytes:
+        return 0
+    return draft.cuda_graph_bytes - cuda_graph_bytes(
+        alone.model,
+        layers=0,
+        tensor_parallel_size=alone.ranks,
+        max_num_seqs=alone.verified_tokens,
+        max_num_batched_tokens=alone.max_num_batched_tokens,
+    )
 
 
 def _layers(alone: Setting, stages: int) -> list[range]:
