@@ -29,7 +29,8 @@ FIELDS: Final = (
     "spec.memory.utilizationPercent",
     "spec.servedModelNames",
     "spec.servedModelNames[1]",
-    "spec.speculative",
+    "spec.speculative.draftModel",
+    "spec.speculative.ngram",
     "spec.speculative.ngram.lookupTokens",
     "spec.tls",
 )

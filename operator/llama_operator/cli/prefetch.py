@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -82,10 +82,22 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="a GGUF file instead; all parts of a split one; repeatable",
     )
     parser.add_argument(
+        "--draft",
+        metavar="REPOSITORY",
+        help="a draft model of the same hub as well, fetched before the model",
+    )
+    parser.add_argument(
+        "--draft-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a GGUF file of the draft instead, as --file; repeatable",
+    )
+    parser.add_argument(
         "--max-bytes",
         type=_size,
         metavar="N",
-        help="fetch nothing when the files have more bytes, e.g. 200Gi",
+        help="fetch nothing of a repository whose files have more bytes, e.g. 200Gi",
     )
     parser.add_argument(
         "--offline", action="store_true", help="only check, and tell what is missing"
@@ -133,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify=arguments.verify,
     )
     try:
-        result = asyncio.run(_until_told_to_end(wanted))
+        result = asyncio.run(_until_told_to_end(_in_order(arguments, wanted)))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -150,28 +162,57 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_TERMINATED
     revision = arguments.revision or default_revision(arguments.hub)
     _write_termination(arguments.json_termination, success_record(result, revision))
-    logging.getLogger(__name__).info(
-        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
-        arguments.repository,
-        result.facts.commit,
-        len(result.files),
-        f"{result.total_bytes:,}",
-        f"{result.fetched_bytes:,}",
-    )
+    _log_whole(arguments.repository, result)
     print(result.path)
     return 0
 
 
-async def _until_told_to_end(wanted: "Wanted") -> "Prefetched | None":
-    """The prefetch; None when SIGTERM ended it, which the first process of a container ignores."""
+def _in_order(arguments: argparse.Namespace, model: "Wanted") -> tuple["Wanted", ...]:
+    """The draft first: what the hub refuses of it should not wait for a large download.
+
+    Raises:
+        InputError: a file of a draft, and no draft.
+    """
+    if arguments.draft is None:
+        if arguments.draft_file:
+            msg = "--draft-file needs --draft beside it"
+            raise InputError(msg)
+        return (model,)
+    draft = replace(
+        model,
+        repository=arguments.draft,
+        gguf_paths=tuple(arguments.draft_file),
+        revision=None,
+    )
+    return (draft, model)
+
+
+async def _until_told_to_end(wanted: "tuple[Wanted, ...]") -> "Prefetched | None":
+    """The last prefetch; None when SIGTERM ended one, which a container's first process ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
-    work = asyncio.ensure_future(prefetch(wanted, Boundary(tell=_tell)))
+    async def each() -> "Prefetched":
+        for one in wanted[:-1]:
+            _log_whole(one.repository, await prefetch(one, Boundary(tell=_tell)))
+        return await prefetch(wanted[-1], Boundary(tell=_tell))
+
+    work = asyncio.ensure_future(each())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         return await work
     except asyncio.CancelledError:
         return None
+
+
+def _log_whole(repository: str, result: "Prefetched") -> None:
+    logging.getLogger(__name__).info(
+        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
+        repository,
+        result.facts.commit,
+        len(result.files),
+        f"{result.total_bytes:,}",
+        f"{result.fetched_bytes:,}",
+    )
 
 
 def _tell(report: "Report") -> None:

@@ -20,7 +20,15 @@ class _Shown(NamedTuple):
     memory: tuple[int, ...]
 
 
-_PARTS = ("weights", "activation", "non_torch", "cuda_graphs", "kv_cache", "headroom")
+_PARTS = (
+    "weights",
+    "activation",
+    "non_torch",
+    "cuda_graphs",
+    "kv_cache",
+    "headroom",
+    "draft_weights",
+)
 
 
 class DeploymentMetrics(Collector):
@@ -48,6 +56,7 @@ class DeploymentMetrics(Collector):
                 memory.cuda_graph_bytes,
                 memory.kv_cache_bytes,
                 memory.headroom_bytes,
+                *((memory.draft_weights_bytes,) if memory.draft_weights_bytes else ()),
             )
             if memory is not None
             else (),

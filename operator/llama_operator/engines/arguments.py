@@ -94,7 +94,8 @@ def check_extras(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
 def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     """Fields of a spec that some engine cannot follow, in the words of engine_limits.csv."""
     memory = spec.memory
-    ngram = spec.speculative.ngram if spec.speculative is not None else None
+    speculative = spec.speculative
+    ngram = speculative.ngram if speculative is not None else None
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
@@ -110,7 +111,9 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.memory.utilizationPercent": memory.utilization_percent is not None,
         "spec.servedModelNames": bool(spec.served_model_names),
         "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
-        "spec.speculative": ngram is not None,
+        "spec.speculative.draftModel": speculative is not None
+        and speculative.draft_model is not None,
+        "spec.speculative.ngram": ngram is not None,
         "spec.speculative.ngram.lookupTokens": ngram is not None
         and ngram.lookup_tokens is not None,
         "spec.tls": spec.tls is not None,

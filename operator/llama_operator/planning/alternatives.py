@@ -23,6 +23,7 @@ from llama_operator.planning.choices import (
     loadable,
 )
 from llama_operator.planning.decide import Fit, Misfit, decide
+from llama_operator.planning.drafts import draft_model
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
@@ -81,9 +82,9 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """At most five changes of the spec that fit this cluster, cheapest first.
 
     Order: another engine, where the named one does not load the format; shorter context, fewer
-    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, more
-    GPUs, lighter quantization, other GPUs of the cluster; memory model, section 8. Of other engines
-    the first that fits, of each other format the best quantization.
+    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, no
+    draft model, more GPUs, lighter quantization, other GPUs of the cluster; memory model, section
+    8. Of other engines the first that fits, of each other format the best quantization.
     """
     found: dict[str, Alternative] = {}
     for title, patch in _proposals(ground):
@@ -117,7 +118,7 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
     """Whether what fits is gated and no token opens it; no patch adds one."""
-    return lacks_token(spec, fit.trial.choice.publication)
+    return any(lacks_token(spec, row) for row in fit.trial.choice.publications)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -136,7 +137,7 @@ def _numbers(fit: Fit) -> str:
     if trial.memory is None or trial.setting is None:
         return trial.candidate.gpus
     return (
-        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.weights_bytes)} per GPU, "
+        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.loaded_bytes)} per GPU, "
         f"KV cache {counted(trial.memory.kv_cache_tokens or 0, 'token')}, "
         f"context {trial.setting.max_model_len:,}"
     )
@@ -152,9 +153,16 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
     yield from _smaller_memory(ground)
+    yield from _without_draft(ground)
     yield from _more_gpus(ground)
     yield from _lighter(ground)
     yield from _other_gpus(ground)
+
+
+def _without_draft(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The model alone, without one that drafts for it."""
+    if draft_model(ground.spec) is not None:
+        yield "no draft model", {"speculative": None}
 
 
 def _shorter(misfit: Misfit, patch: Patch) -> Iterator[tuple[str, Patch]]:

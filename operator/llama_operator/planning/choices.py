@@ -18,9 +18,10 @@ from llama_operator.catalog.rows import (
 )
 from llama_operator.engines.arguments import check_extras, check_fields
 from llama_operator.engines.engine import Engine
-from llama_operator.engines.loading import auto_rank, load_refusal
+from llama_operator.engines.loading import auto_rank, publication_refusal
 from llama_operator.engines.registry import engine as engine_named
 from llama_operator.errors import SizingError, SpecError
+from llama_operator.planning.drafts import DraftChoice, check_draft, draft_choice
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
 from llama_operator.sizing.host import model_disk_bytes
@@ -34,7 +35,7 @@ class Choice:
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
     `left_out` are better publications that Auto passed over: they are gated, without a token.
-    `cache`: kind of the volume that holds its files.
+    `cache`: kind of the volume that holds its files. `draft` is the model that drafts tokens.
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Choice:
     preferred: tuple[EngineVersion, ...] = ()
     left_out: tuple[Publication, ...] = ()
     cache: CacheKind | None = None
+    draft: DraftChoice | None = None
 
     @property
     def download_bytes(self) -> int:
@@ -57,15 +59,27 @@ class Choice:
         )
 
     @property
+    def all_download_bytes(self) -> int:
+        """Bytes of its files and of those of the draft model."""
+        return self.download_bytes + (self.draft.download_bytes if self.draft else 0)
+
+    @property
     def model_disk_bytes(self) -> int:
-        """Disk that its files take."""
-        return model_disk_bytes(self.download_bytes, self.scheme)
+        """Disk that its files take, and those of the draft model."""
+        own = model_disk_bytes(self.download_bytes, self.scheme)
+        return own + (self.draft.disk_bytes if self.draft else 0)
 
     @property
     def title(self) -> str:
-        """Model, size, format and quantization for people."""
+        """Model, size, format and quantization for people, and the draft model."""
         row = self.publication
-        return f"{row.model} {row.size} in {row.format} ({row.quantization})"
+        drafts = f" with {self.draft.title} to draft" if self.draft else ""
+        return f"{row.model} {row.size} in {row.format} ({row.quantization}){drafts}"
+
+    @property
+    def publications(self) -> tuple[Publication, ...]:
+        """All that is downloaded."""
+        return (self.publication, *((self.draft.publication,) if self.draft else ()))
 
     @property
     def context_length(self) -> int:
@@ -157,7 +171,9 @@ def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion
     versions = (version for version in catalog.tables.engines if version.default)
     ranked = ((auto_rank(version, row.scheme, row.format), version) for version in versions)
     loading = [
-        (rank, version) for rank, version in ranked if rank and _refusal(row, version) is None
+        (rank, version)
+        for rank, version in ranked
+        if rank and publication_refusal(row, version) is None
     ]
     return tuple(version for _, version in sorted(loading, key=lambda pair: pair[0]))
 
@@ -188,10 +204,17 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
     model, scheme = catalog.model(row.model, row.size), catalog.scheme(row.scheme)
     try:
         shape = _shape(model)
+        draft = draft_choice(spec, catalog)
+
+        def check(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+            _check_fields(spec, version)
+            if draft is not None:
+                check_draft(spec, model, shape, draft, version)
+
         versions, why = _asked_engines(spec, row, catalog)
-        able = tuple(version for version in versions if _passes(_check_fields, spec, version))
+        able = tuple(version for version in versions if _passes(check, spec, version))
         if versions and not able:
-            _check_fields(spec, versions[0])
+            check(spec, versions[0])
         if able:
             # Arguments are of an engine: the one that is taken is told what they are in the way of.
             check_extras(spec, able[0])
@@ -210,6 +233,7 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
                 host=catalog.host(version.engine),
                 preferred=able[:index],
                 cache=spec.cache.kind if spec.cache is not None else None,
+                draft=draft,
             )
             for index, version in enumerate(able)
         ),
@@ -270,16 +294,8 @@ def _asked_engines(
             found = found[:1]  # an image is of one engine
         return found, "" if found else "no engine loads it"
     version = catalog.engine(spec.engine.type, spec.engine.version)
-    refusal = _refusal(row, version)
+    refusal = publication_refusal(row, version)
     return ((version,), "") if refusal is None else ((), refusal)
-
-
-def _refusal(row: Publication, version: EngineVersion) -> str | None:
-    """Why an engine loads a publication on no GPU at all; None when it does."""
-    refusal = load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
-    if refusal is None and row.engines and version.engine not in row.engines:
-        return f"{version.engine} is none of the engines of this row: {', '.join(row.engines)}"
-    return refusal
 
 
 def _shape(model: Model) -> ModelShape:

@@ -9,6 +9,7 @@ from llama_operator.api.plan import (
     REASON_LIMIT,
     REASONS_LIMIT,
     CudaGraphs,
+    DraftModel,
     GpuChoice,
     HostResources,
     MemoryPerGpu,
@@ -16,6 +17,7 @@ from llama_operator.api.plan import (
     Plan,
 )
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.rows import Publication
 from llama_operator.planning.cached import cache_reasons
 from llama_operator.planning.candidates import compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
@@ -68,7 +70,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         scheme=choice.scheme.name,
         hub=row.hub,
         repository=row.repository,
-        file=_first_file(choice),
+        file=_first_file(choice.publication),
         quantize_at_load=row.quantize_at_load,
         gated=row.gated,
         engine=choice.engine.name,
@@ -107,9 +109,10 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         cache=None
         if choice.cache is None
         else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
+        draft=_draft(choice),
         startup_seconds=startup_seconds(
             choice.version.engine,
-            choice.download_bytes,
+            choice.all_download_bytes,
             cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
@@ -124,7 +127,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
     """Bytes by part; the budget is what they take: to the byte what vLLM and TGI are given."""
     graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
     budget = (
-        memory.weights_bytes
+        memory.loaded_bytes
         + memory.activation_bytes
         + memory.non_torch_bytes
         + graphs
@@ -134,6 +137,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
         total_bytes=setting.total_bytes,
         budget_bytes=budget,
         weights_bytes=memory.weights_bytes,
+        draft_weights_bytes=memory.draft_weights_bytes or None,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
@@ -166,7 +170,7 @@ def _summary(
     spec: LlamaDeploymentSpec, trial: Trial, setting: Setting, memory: StageEstimate
 ) -> str:
     return (
-        f"{trial.candidate.gpus}: weights {format_gib(memory.weights_bytes)} and KV cache "
+        f"{trial.candidate.gpus}: weights {format_gib(memory.loaded_bytes)} and KV cache "
         f"{format_gib(memory.kv_cache_bytes or 0)} per GPU; "
         f"{counted(memory.kv_cache_tokens or 0, 'token')} hold "
         f"{requests_text(spec.context.concurrency, setting.max_model_len)}"
@@ -179,6 +183,12 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
+    if fit.trial.choice.draft is not None:
+        yield (
+            f"{fit.trial.choice.draft.title} drafts: weights "
+            f"{format_gib(memory.draft_weights_bytes)} per GPU; the KV cache holds its part of "
+            f"every request"
+        )
     yield from feature_reasons(spec, fit.trial.choice)
     yield from cache_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
@@ -224,9 +234,23 @@ def _engine_reason(spec: LlamaDeploymentSpec, choice: Choice) -> str:
     return f"it loads {what} on these GPUs, which {before} does not"
 
 
-def _first_file(choice: Choice) -> str:
+def _draft(choice: Choice) -> DraftModel | None:
+    if choice.draft is None:
+        return None
+    row = choice.draft.publication
+    return DraftModel(
+        model=row.model,
+        size=row.size,
+        format=row.format,
+        quantization=row.quantization,
+        repository=row.repository,
+        file=_first_file(row),
+        gated=row.gated,
+    )
+
+
+def _first_file(row: Publication) -> str:
     """Path of the file that the engine is given; the first part of a split one."""
-    row = choice.publication
     parts = {"part": f"{1:05}", "parts": f"{row.parts:05}"}
     return row.files.format(quantization=row.quantization, **parts)
 

@@ -69,10 +69,10 @@ def plan_on(
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
-        row = outcome.trial.choice.publication
-        if lacks_token(spec, row):
-            refusal = refuse_spec(token_required(row, catalog))
-            return _with_alternatives(spec, catalog, surveyed, refusal)
+        for row in outcome.trial.choice.publications:
+            if lacks_token(spec, row):
+                refusal = refuse_spec(token_required(row, catalog))
+                return _with_alternatives(spec, catalog, surveyed, refusal)
         found = compose(spec, outcome, image_registry)
         return Planned(found, outcome.fits_now, waiting_message(outcome))
     refusal = refuse_misfit(outcome.trials)

@@ -15,11 +15,11 @@ from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
 from llama_operator.planning.host_requests import host_shortage, requested_host
+from llama_operator.planning.steps import planned_step
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
     budget_bytes,
-    default_batch,
     engine_rules,
     planned_utilization,
 )
@@ -124,7 +124,7 @@ class Trial:
             return None
         inside = self.setting.rules.memory.graphs_inside_budget
         return (
-            memory.weights_bytes
+            memory.loaded_bytes
             + memory.activation_bytes
             + memory.non_torch_bytes
             + (memory.cuda_graph_bytes if inside else 0)
@@ -272,6 +272,7 @@ def hold(
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
         cached=choice.cache is not None,
+        draft_disk_bytes=choice.draft.disk_bytes if choice.draft is not None else 0,
     )
     host = requested_host(spec, needs)
     why = host_shortage(candidate.pool, candidate.tensor_parallel_size, host)
@@ -323,24 +324,17 @@ def _rules(choice: Choice) -> EngineRules:
 
 
 def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Load:
-    gpu, memory = candidate.pool.gpu, spec.memory
-    context = spec.context.max_model_len or choice.context_length
-    rules, size = _rules(choice), candidate.tensor_parallel_size
-    defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
-    tokens = memory.max_num_batched_tokens
-    # Engines profile a step with one draft of a sequence at most, so that the logits of more would
-    # come on top of their budget: fewer sequences draft as many tokens as all had without drafts.
-    own = defaults.max_num_seqs // (1 + drafted_tokens(spec))
-    seqs = memory.max_num_seqs or max(own, spec.context.concurrency)
-    if memory.max_num_seqs is None and tokens is not None:
-        seqs = min(seqs, tokens)
+    gpu, size = candidate.pool.gpu, candidate.tensor_parallel_size
+    step = planned_step(spec, choice, gpu)
     return Load(
         tensor_parallel_size=size,
-        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
-        max_num_seqs=seqs,
+        max_num_batched_tokens=step.max_num_batched_tokens,
+        max_num_seqs=step.max_num_seqs,
         dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
         non_torch_bytes=non_torch_bytes(
-            rules.memory, tensor_parallel_size=size, nvlink=gpu.nvlink_gb_per_second > 0
+            _rules(choice).memory,
+            tensor_parallel_size=size,
+            nvlink=gpu.nvlink_gb_per_second > 0,
         ),
     )
 
@@ -384,4 +378,5 @@ def _setting(
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
         speculative_tokens=drafted_tokens(spec),
+        draft=choice.draft.sized if choice.draft is not None else None,
     ).setting()

@@ -161,6 +161,10 @@ def _arguments(plan: Plan) -> Iterator[str]:
     yield from ("prefetch", plan.repository, "--hub", plan.hub, "--into", HUGGING_FACE_PATH)
     for file in _files(plan.file):
         yield from ("--file", file)
+    if plan.draft is not None:
+        yield from ("--draft", plan.draft.repository)
+        for file in _files(plan.draft.file):
+            yield from ("--draft-file", file)
     yield from ("--json-termination", MESSAGE_PATH)
 
 

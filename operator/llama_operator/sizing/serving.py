@@ -16,7 +16,7 @@ from llama_operator.sizing.engine_budget import (
 )
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
-from llama_operator.sizing.settings import Setting, default_dtype
+from llama_operator.sizing.settings import Draft, Setting, default_dtype
 
 _SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
 """GGUF file types of models that are not quantized."""
@@ -51,6 +51,7 @@ class Serving:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step.
+        draft: the model that drafts them.
     """
 
     model: ModelShape
@@ -76,6 +77,7 @@ class Serving:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    draft: Draft | None = None
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -117,6 +119,7 @@ class Serving:
             expert_parallel=self.expert_parallel,
             flash_attention=self.flash_attention,
             speculative_tokens=self.speculative_tokens,
+            draft=self.draft,
         )
 
     def _check(self, rules: EngineRules) -> None:

@@ -56,7 +56,15 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "spec.servedModelNames": ({"servedModelNames": ["a"]}, "spec.servedModelNames"),
     "spec.servedModelNames[1]": ({"servedModelNames": ["a", "b"]}, "spec.servedModelNames"),
-    "spec.speculative": ({"speculative": {"ngram": {}}}, "spec.speculative"),
+    "spec.speculative.draftModel": (
+        {
+            "speculative": {
+                "draftModel": {"model": "llama-3.2-instruct", "size": "1b", "format": "pytorch"}
+            }
+        },
+        "spec.speculative.draftModel",
+    ),
+    "spec.speculative.ngram": ({"speculative": {"ngram": {}}}, "spec.speculative.ngram"),
     "spec.speculative.ngram.lookupTokens": (
         {"speculative": {"ngram": {"lookupTokens": 2}}},
         "spec.speculative.ngram.lookupTokens",

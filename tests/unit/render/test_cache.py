@@ -6,7 +6,7 @@ import pytest
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.enums import CacheKind
-from llama_operator.api.plan import ModelCache, Plan
+from llama_operator.api.plan import DraftModel, ModelCache, Plan
 from llama_operator.engines.registry import ENGINES
 from llama_operator.render.objects import render
 from llama_operator.render.pod import pod_template
@@ -26,6 +26,12 @@ CACHES: dict[CacheKind, dict[str, Any]] = {
     CacheKind.HOST_PATH: {"hostPath": "/mnt/models"},
     CacheKind.IMAGE: {"image": "registry.example.com/llama:1"},
 }
+
+
+DRAFT = DraftModel(
+    model="small", size="1b", format="ggufv2", quantization="Q8_0", repository="org/draft",
+    file="draft-00001-of-00002.gguf", gated=False,
+)  # fmt: skip
 
 
 def cached(kind: CacheKind = CacheKind.CLAIM, **more: Any) -> Plan:
@@ -200,6 +206,17 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
     ]
 
 
+def test_the_draft_model_is_fetched_as_well() -> None:
+    job = render(cached(draft=DRAFT), wanted(), replicas=1, revision="r").fetch_job
+    assert job is not None
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[6:-2] == [
+        *("--draft", "org/draft"),
+        *("--draft-file", "draft-00001-of-00002.gguf"),
+        *("--draft-file", "draft-00002-of-00002.gguf"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("plan_fields", "cache", "same"),
     [
@@ -208,6 +225,7 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
         pytest.param({"repository": "a/b"}, {"claim": {"name": "shared"}}, False, id="the model"),
         pytest.param({"file": "a.gguf"}, {"claim": {"name": "shared"}}, False, id="the file"),
         pytest.param({"hub": "ModelScope"}, {"claim": {"name": "shared"}}, False, id="the hub"),
+        pytest.param({"draft": DRAFT}, {"claim": {"name": "shared"}}, False, id="the draft"),
         pytest.param({}, {"claim": {"name": "other"}}, False, id="the claim"),
         pytest.param({}, {"claim": {"storageClassName": "fast"}}, False, id="the class"),
     ],
