@@ -26,6 +26,7 @@ from llama_operator.units import quantity_bytes
 if TYPE_CHECKING:
     from llama_operator.download.prefetch import Prefetched, Wanted
     from llama_operator.download.progress import Report
+    from llama_operator.download.progress_server import ProgressBoard
 
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 _RETRY_MAY_HELP: Final = (HubUnreachableError, ChecksumError, NotCachedError)
@@ -94,6 +95,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--verify", action="store_true", help="check the content of what is there, too"
     )
     parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="ask the hub for nothing where a whole model of the revision is there",
+    )
+    parser.add_argument(
         "--json-termination",
         type=Path,
         metavar="FILE",
@@ -104,6 +110,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         choices=("text", "json"),
         default="text",
         help="form of the progress on standard error, every 10 seconds (default: text)",
+    )
+    parser.add_argument(
+        "--progress-port",
+        type=_port,
+        metavar="N",
+        help="answer GET /progress on this port with JSON; 0 takes a free one (default: none)",
+    )
+    parser.add_argument(
+        "--progress-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1)",
     )
     parser.set_defaults(func=run)
 
@@ -119,6 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     from llama_operator.download.hub import default_revision, find_token
     from llama_operator.download.prefetch import Wanted
     from llama_operator.download.prefetch_record import error_record, success_record
+    from llama_operator.download.progress_server import ProgressBoard, serve_progress
 
     _set_up_logs(arguments.log_format)
     wanted = Wanted(
@@ -131,9 +150,12 @@ def run(arguments: argparse.Namespace) -> int:
         token=find_token(arguments.hub),
         offline=arguments.offline,
         verify=arguments.verify,
+        if_missing=arguments.if_missing,
     )
+    board = ProgressBoard()
     try:
-        result = asyncio.run(_until_told_to_end(wanted))
+        with serve_progress(board, arguments.progress_address, arguments.progress_port):
+            result = asyncio.run(_until_told_to_end(wanted, board))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -162,11 +184,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _until_told_to_end(wanted: "Wanted") -> "Prefetched | None":
+async def _until_told_to_end(wanted: "Wanted", board: "ProgressBoard") -> "Prefetched | None":
     """The prefetch; None when SIGTERM ended it, which the first process of a container ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
-    work = asyncio.ensure_future(prefetch(wanted, Boundary(tell=_tell)))
+    work = asyncio.ensure_future(prefetch(wanted, Boundary(tell=_tell, begun=board.show)))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         return await work
@@ -218,3 +240,10 @@ def _size(text: str) -> int:
         msg = f"{text!r:.40} is no size above 0 such as 200Gi"
         raise argparse.ArgumentTypeError(msg)
     return size
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        msg = f"{text!r:.40} is no port: 0 to 65535 is allowed"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

@@ -153,6 +153,7 @@ def test_a_download_goes_by_the_mirrors_and_proxies_of_the_engine_alone() -> Non
     assert job is not None
     assert environment(job["spec"]["template"]["spec"]["containers"][0]) == {
         "HOME": "/tmp",
+        "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
         "HF_ENDPOINT": "https://mirror.example.com",
         "https_proxy": "http://$$(NAME):3128",
     }
@@ -197,7 +198,21 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
         *(word for name in files for word in ("--file", name)),
         "--json-termination",
         "/dev/termination-log",
+        "--progress-address=$(POD_IP)",
+        "--progress-port=8090",
     ]
+
+
+def test_the_download_alone_tells_how_far_it_is() -> None:
+    rendered = render(cached(), wanted(), replicas=1, revision="r")
+    assert rendered.fetch_job is not None
+    [fetch] = rendered.fetch_job["spec"]["template"]["spec"]["containers"]
+    assert fetch["ports"] == [{"name": "progress", "containerPort": 8090}]
+    kind = CacheKind.HOST_PATH
+    [before] = pod_template(cached(kind), wanted(kind))["spec"]["initContainers"]
+    assert "ports" not in before
+    assert "POD_IP" not in environment(before)
+    assert before["args"][-1] == "--if-missing"
 
 
 @pytest.mark.parametrize(
