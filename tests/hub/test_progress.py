@@ -61,18 +61,15 @@ def test_the_operator_reads_how_far_a_real_download_is(
     whole = sum(tiny.files[path].size for path in SHARDS)
     with command(server, tmp_path, PORT) as process:
         address = f"127.0.0.1:{port_of(process)}"
-        # The small files are there, and a mebibyte of each shard.
-        wait_until(
-            "it stands still",
-            lambda: (
-                (found := asked(address))
-                and found.total_bytes - found.done_bytes <= whole - 2 * MIB
-            ),
-            timeout=60,
-        )
-        found = asked(address)
+
+        def standing_still() -> FetchProgress | None:
+            """The small files are there, and a mebibyte of each shard."""
+            seen = asked(address)
+            left = whole - 2 * MIB
+            return seen if seen is not None and seen.total_bytes - seen.done_bytes == left else None
+
+        found = wait_until("it stands still", standing_still, timeout=60)
         assert found is not None
-        assert found.total_bytes - found.done_bytes == whole - 2 * MIB
         assert found.fetched_bytes == found.done_bytes
         # 2 MiB and small files of 6 MiB, headers and small files.
         assert found.percent == 33
