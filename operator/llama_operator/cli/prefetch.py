@@ -26,6 +26,7 @@ from llama_operator.units import quantity_bytes
 if TYPE_CHECKING:
     from llama_operator.download.prefetch import Prefetched, Wanted
     from llama_operator.download.progress import Report
+    from llama_operator.download.progress_server import ProgressBoard
 
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 _RETRY_MAY_HELP: Final = (HubUnreachableError, ChecksumError, NotCachedError)
@@ -106,6 +107,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--verify", action="store_true", help="check the content of what is there, too"
     )
     parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="ask the hub for nothing where a whole model of the revision is there",
+    )
+    parser.add_argument(
         "--json-termination",
         type=Path,
         metavar="FILE",
@@ -116,6 +122,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         choices=("text", "json"),
         default="text",
         help="form of the progress on standard error, every 10 seconds (default: text)",
+    )
+    parser.add_argument(
+        "--progress-port",
+        type=_port,
+        metavar="N",
+        help="answer GET /progress on this port with JSON; 0 takes a free one (default: none)",
+    )
+    parser.add_argument(
+        "--progress-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1)",
     )
     parser.set_defaults(func=run)
 
@@ -131,6 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
     from llama_operator.download.hub import default_revision, find_token
     from llama_operator.download.prefetch import Wanted
     from llama_operator.download.prefetch_record import error_record, success_record
+    from llama_operator.download.progress_server import ProgressBoard, serve_progress
 
     _set_up_logs(arguments.log_format)
     wanted = Wanted(
@@ -143,9 +162,12 @@ def run(arguments: argparse.Namespace) -> int:
         token=find_token(arguments.hub),
         offline=arguments.offline,
         verify=arguments.verify,
+        if_missing=arguments.if_missing,
     )
+    board = ProgressBoard()
     try:
-        result = asyncio.run(_until_told_to_end(_in_order(arguments, wanted)))
+        with serve_progress(board, arguments.progress_address, arguments.progress_port):
+            result = asyncio.run(_until_told_to_end(_in_order(arguments, wanted), board))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -187,14 +209,18 @@ def _in_order(arguments: argparse.Namespace, model: "Wanted") -> tuple["Wanted",
     return (draft, model)
 
 
-async def _until_told_to_end(wanted: "tuple[Wanted, ...]") -> "Prefetched | None":
+async def _until_told_to_end(
+    wanted: "tuple[Wanted, ...]", board: "ProgressBoard"
+) -> "Prefetched | None":
     """The last prefetch; None when SIGTERM ended one, which a container's first process ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
+    edge = Boundary(tell=_tell, begun=board.show)
+
     async def each() -> "Prefetched":
         for one in wanted[:-1]:
-            _log_whole(one.repository, await prefetch(one, Boundary(tell=_tell)))
-        return await prefetch(wanted[-1], Boundary(tell=_tell))
+            _log_whole(one.repository, await prefetch(one, edge))
+        return await prefetch(wanted[-1], edge)
 
     work = asyncio.ensure_future(each())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
@@ -259,3 +285,10 @@ def _size(text: str) -> int:
         msg = f"{text!r:.40} is no size above 0 such as 200Gi"
         raise argparse.ArgumentTypeError(msg)
     return size
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        msg = f"{text!r:.40} is no port: 0 to 65535 is allowed"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

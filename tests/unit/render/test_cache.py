@@ -159,6 +159,7 @@ def test_a_download_goes_by_the_mirrors_and_proxies_of_the_engine_alone() -> Non
     assert job is not None
     assert environment(job["spec"]["template"]["spec"]["containers"][0]) == {
         "HOME": "/tmp",
+        "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
         "HF_ENDPOINT": "https://mirror.example.com",
         "https_proxy": "http://$$(NAME):3128",
     }
@@ -203,6 +204,8 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
         *(word for name in files for word in ("--file", name)),
         "--json-termination",
         "/dev/termination-log",
+        "--progress-address=$(POD_IP)",
+        "--progress-port=8090",
     ]
 
 
@@ -210,11 +213,23 @@ def test_the_draft_model_is_fetched_as_well() -> None:
     job = render(cached(draft=DRAFT), wanted(), replicas=1, revision="r").fetch_job
     assert job is not None
     arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert arguments[6:-2] == [
+    assert arguments[6:-4] == [
         *("--draft", "org/draft"),
         *("--draft-file", "draft-00001-of-00002.gguf"),
         *("--draft-file", "draft-00002-of-00002.gguf"),
     ]
+
+
+def test_the_download_alone_tells_how_far_it_is() -> None:
+    rendered = render(cached(), wanted(), replicas=1, revision="r")
+    assert rendered.fetch_job is not None
+    [fetch] = rendered.fetch_job["spec"]["template"]["spec"]["containers"]
+    assert fetch["ports"] == [{"name": "progress", "containerPort": 8090}]
+    kind = CacheKind.HOST_PATH
+    [before] = pod_template(cached(kind), wanted(kind))["spec"]["initContainers"]
+    assert "ports" not in before
+    assert "POD_IP" not in environment(before)
+    assert before["args"][-1] == "--if-missing"
 
 
 @pytest.mark.parametrize(
