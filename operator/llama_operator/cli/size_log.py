@@ -113,7 +113,7 @@ def _amount(part: str, value: int, *, sign: str = "") -> str:
     if part == "kv-tokens":
         return f"{value:{sign},} tokens"
     if part == "load-time":
-        return f"{value / 1000:{sign}.2f} s"
+        return f"{value / 1000:{sign}.3f} s"
     if abs(value) < GIB:
         return f"{value / MIB:{sign}.2f} MiB"
     return f"{value / GIB:{sign}.2f} GiB"
