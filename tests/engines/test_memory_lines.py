@@ -210,7 +210,8 @@ def test_the_compute_buffer_is_within_the_bound_of_the_sizing(
     told = run.told("activation").value
     bound = offload(run.case.setting(run.plan)).host.compute_bytes
     record_property("figure.compute-buffer-of-its-bound", round(told / bound, 2))
-    assert 0.5 <= told / bound <= 1
+    # The vocabulary is small; of a larger one the bound has logits that the server does not keep.
+    assert 0.6 <= told / bound <= 1
 
 
 def test_size_shows_it_beside_what_it_computes(
