@@ -92,6 +92,9 @@ def _as_object(item: Compared) -> dict[str, Any]:
 def _start_of(file: str) -> bytes:
     try:
         if file == "-":
+            if sys.stdin is None:
+                msg = "--compare-log - reads standard input, which is closed"
+                raise InputError(msg)
             return sys.stdin.buffer.read(TEXT_BYTES_LIMIT)
         with Path(file).open("rb") as log:
             return log.read(TEXT_BYTES_LIMIT)
