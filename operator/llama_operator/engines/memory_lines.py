@@ -47,7 +47,6 @@ class ObservedPart:
 
     part: str
     readings: tuple[Reading, ...]
-    line: EngineMemoryLine
 
     def fullest(self) -> Reading | None:
         """The GPU that holds most of it, for tokens the one with the fewest; None without a GPU."""
@@ -94,7 +93,7 @@ def read_memory(
         if line.part not in found:
             readings = _readings(line, raw, block_tokens)
             if readings:
-                found[line.part] = ObservedPart(line.part, readings, line)
+                found[line.part] = ObservedPart(line.part, readings)
     return tuple(found[part] for part in PARTS if part in found)
 
 
