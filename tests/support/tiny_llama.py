@@ -92,7 +92,7 @@ def make_tiny_llama(
     weights = _weights(tied, seed, layers)
     merges = _merges()
     _write_folder(made.folder, weights, merges, tied, layers)
-    _write_gguf(made.gguf, weights, merges, layers)
+    _write_gguf(made.gguf, weights, layers)
     return made
 
 
@@ -272,8 +272,22 @@ def _tokenizer(tokens: list[str], merges: list[tuple[str, str]]) -> dict[str, An
     }
 
 
-def _write_gguf(path: Path, weights: Weights, merges: list[tuple[str, str]], layers: int) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter) -> None:
+    """Add the vocabulary of every model here to a GGUF file."""
+    merges = _merges()
     tokens = _tokens(merges)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("llama-bpe")
+    writer.add_token_list(tokens)
+    types = [gguf.TokenType.NORMAL] * (VOCABULARY - len(SPECIAL))
+    writer.add_token_types([*types, *[gguf.TokenType.CONTROL] * len(SPECIAL)])
+    writer.add_token_merges([f"{first} {second}" for first, second in merges])
+    writer.add_bos_token_id(tokens.index(BOS))
+    writer.add_eos_token_id(tokens.index(END_OF_TURN))
+    writer.add_add_bos_token(True)
+
+
+def _write_gguf(path: Path, weights: Weights, layers: int) -> None:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("Tiny Llama")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
@@ -287,15 +301,7 @@ def _write_gguf(path: Path, weights: Weights, merges: list[tuple[str, str]], lay
     writer.add_rope_dimension_count(HEAD_DIM)
     writer.add_rope_freq_base(ROPE_THETA)
     writer.add_layer_norm_rms_eps(EPSILON)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("llama-bpe")
-    writer.add_token_list(tokens)
-    types = [gguf.TokenType.NORMAL] * (VOCABULARY - len(SPECIAL))
-    writer.add_token_types([*types, *[gguf.TokenType.CONTROL] * len(SPECIAL)])
-    writer.add_token_merges([f"{first} {second}" for first, second in merges])
-    writer.add_bos_token_id(tokens.index(BOS))
-    writer.add_eos_token_id(tokens.index(END_OF_TURN))
-    writer.add_add_bos_token(True)
+    add_tokenizer(writer)
     writer.add_chat_template(CHAT_TEMPLATE)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
     for name, values in weights.items():

@@ -37,6 +37,7 @@ class EngineMemory:
         graphs_inside_budget: whether CUDA graphs are subtracted from the engine's share.
         captures_graphs: whether the engine's CUDA graphs are estimated at all.
         whole_prefill_tokens: longest context that is prefilled in one step by default.
+        mask_bytes: of an element of llama.cpp's attention mask with flash attention.
         compute_capability_tenths: least of an NVIDIA GPU that its builds run on, e.g. 75 for 7.5.
     """
 
@@ -56,6 +57,7 @@ class EngineMemory:
     graphs_inside_budget: bool
     captures_graphs: bool
     whole_prefill_tokens: int
+    mask_bytes: int
     compute_capability_tenths: int
 
     @property
