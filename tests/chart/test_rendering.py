@@ -206,7 +206,17 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
     ]
     assert named(objects, "PodDisruptionBudget")["spec"]["minAvailable"] == 2
     policy = named(objects, "NetworkPolicy")["spec"]
-    assert policy["egress"] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
+    downloads = {
+        "app.kubernetes.io/name": "llama-fetch",
+        "app.kubernetes.io/managed-by": "llama-operator",
+    }
+    assert policy["egress"] == [
+        {"ports": [{"port": 6443, "protocol": "TCP"}]},
+        {
+            "ports": [{"port": 8090, "protocol": "TCP"}],
+            "to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": downloads}}],
+        },
+    ]
     assert policy["ingress"][1]["from"] == EVERYTHING["networkPolicy"]["metricsFrom"]
 
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.cluster
 A100 = "NVIDIA-A100-SXM4-80GB"
 
 
-def llama_operator(world: World, *arguments: str, stdin: str) -> subprocess.CompletedProcess[str]:
+def llama_operator(
+    world: World, *arguments: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "llama_operator", *arguments],
         env={**os.environ, "KUBECONFIG": str(world.plane.kubeconfig), "COLUMNS": "100"},
@@ -78,3 +80,78 @@ def test_without_a_cluster_the_error_says_what_to_do(world: World, tmp_path: Pat
     )
     assert done.returncode == 2
     assert "--nodes" in done.stderr
+
+
+def in_namespace(world: World, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return llama_operator(world, command, "-n", world.namespace, *arguments)
+
+
+def test_status_shows_what_runs_and_what_does_not(world: World, operator: OperatorProcess) -> None:
+    world.add_nodes(gpu_node("a100-0", A100, 1))
+    world.apply("big", {"size": "70b", "format": "awq"})
+    world.apply("giant", {"size": "405b", "format": "awq"})
+    live = world.wait_ready("big")
+    world.wait_condition("giant", "Stalled", "True", "WeightsTooLarge")
+    done = in_namespace(world, "status", "big")
+    assert done.returncode == 0, done.stderr
+    first, *lines = done.stdout.splitlines()
+    assert first == f"{world.namespace}/big  Serving"
+    told = {line.split()[0]: line.split(maxsplit=1)[1] for line in lines if len(line.split()) > 1}
+    assert told["replicas"] == "1 of 1 ready"
+    assert told["url"] == f"http://big.{world.namespace}.svc:8000/v1"
+    assert told["GPUs"] == f"1x {A100}, tensor parallel size 1"
+    assert json.loads(in_namespace(world, "status", "big", "-o", "json").stdout) == live["status"]
+    refused = in_namespace(world, "status", "giant")
+    assert refused.returncode == 3
+    assert refused.stdout.startswith(f"{world.namespace}/giant  WeightsTooLarge")
+    missing = in_namespace(world, "status", "bog")
+    assert missing.returncode == 2
+    assert f"bog is not in namespace {world.namespace}; there: big, giant" in missing.stderr
+
+
+def test_top_counts_the_gpus_of_all_replicas(world: World, operator: OperatorProcess) -> None:
+    assert "No LlamaDeployments here" in in_namespace(world, "top").stdout
+    world.add_nodes(gpu_node("a100-0", A100, 3))
+    world.apply("big", {"size": "70b", "format": "awq"})
+    world.apply("small", {"size": "8b", "format": "awq", "replicas": 2})
+    world.wait_ready("big")
+    world.wait_ready("small")
+    done = in_namespace(world, "top")
+    assert done.returncode == 0, done.stderr
+    _, small, big, last = done.stdout.splitlines()
+    assert small.split()[:5] == [f"{world.namespace}/small", "Serving", "2/2", "2", A100]
+    assert big.split()[:5] == [f"{world.namespace}/big", "Serving", "1/1", "1", A100]
+    assert last.startswith("3 GPUs in all")
+    rows = json.loads(llama_operator(world, "top", "-A", "-o", "json").stdout)
+    assert {(row["name"], row["gpus"]) for row in rows} >= {("small", 2), ("big", 1)}
+
+
+def test_replan_by_kubectl_has_a_deployment_planned_anew(
+    world: World, operator: OperatorProcess
+) -> None:
+    world.add_nodes(gpu_node("a100-0", A100, 1))
+    world.apply("small", {"size": "8b", "format": "awq"})
+    before = world.wait_ready("small")
+    uids = world.pod_uids("small")
+
+    def kubectl_llama(*arguments: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            [world.plane.binaries.kubectl, "llama", *arguments, "-n", world.namespace],
+            env={**os.environ, "PATH": path, "KUBECONFIG": str(world.plane.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return done.stdout
+
+    assert "recommends nothing else" in kubectl_llama("replan", "small", "--dry-run")
+    assert (
+        world.llama("small")["metadata"]["resourceVersion"]
+        == (before["metadata"]["resourceVersion"])
+    )
+    assert "is planned anew" in kubectl_llama("replan", "small")
+    world.wait("a new revision", lambda: len(world.owned("controllerrevisions")) == 2)
+    world.wait_ready("small")
+    assert world.pod_uids("small") == uids

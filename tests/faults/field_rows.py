@@ -9,6 +9,7 @@ Json = dict[str, Any]
 A100, H100 = "NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"
 PINNED: Json = {"hardware": [{"gpu": A100}]}
 BASE: Json = {"size": "8b", "format": "awq", **PINNED}
+SMALL_DRAFT: Json = {"model": "llama-3.2-instruct", "size": "1b", "format": "pytorch"}
 DIGEST = f"registry.example.com:5000/a/b.c_d:V1.0-x@sha256:{'0' * 64}"
 STEPS = ("base", "set", "change", "unset", "refuse", "revert")
 SERVING = "Serving"
@@ -86,6 +87,12 @@ def _put(node: Any, parts: list[str], value: Any) -> Any:
 def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
     """A base with more in it."""
     return {"size": size, "format": fmt, **PINNED, **more}
+
+
+def drafted(draft_size: str, draft_format: str, size: str = "70b", **more: Any) -> Json:
+    """A base with a draft model."""
+    draft = {"model": "llama-3.1-instruct", "size": draft_size, "format": draft_format}
+    return at(size=size, speculative={"draftModel": draft}, **more)
 
 
 CLAIMS = ("shared", "a.b-c.d0")
@@ -267,6 +274,29 @@ ROWS = (
         "spec.speculative.ngram.lookupTokens", 1, 16, at(speculative={"ngram": {}}),
         unset="spec.speculative.ngram.lookupTokens",
     ),
+    Row(
+        "spec.speculative.draftModel", SMALL_DRAFT, {**SMALL_DRAFT, "numTokens": 2},
+        at(tokenSecretRef=TOKEN), unset="spec.speculative",
+        refused=({**SMALL_DRAFT, "format": "ggufv2"}, "UnsupportedFormat"),
+    ),
+    Row(
+        "spec.speculative.draftModel.model", "llama-3.1", "llama-guard-3",
+        drafted("8b", "pytorch", tokenSecretRef=TOKEN), required=True,
+        refused=("llama-9", "UnknownModel"),
+    ),
+    Row(
+        "spec.speculative.draftModel.size", "70b", "8b", drafted("8b", "awq", size="405b"),
+        required=True, refused=("9b", "UnknownModel"),
+    ),
+    Row(
+        "spec.speculative.draftModel.format", "gptq", "fp8", drafted("8b", "awq"),
+        required=True, refused=("ggufv2", "UnsupportedFormat"),
+    ),
+    Row(
+        "spec.speculative.draftModel.quantization", "w4a16", "Int4", drafted("8b", "gptq"),
+        refused=("Int8", "NotPublished"),
+    ),
+    Row("spec.speculative.draftModel.numTokens", 1, 16, drafted("8b", "awq")),
     Row("spec.lora", {"adapters": [ADAPTER]}, {"rank": 64, "adapters": [ADAPTER]}),
     Row("spec.lora.rank", 8, 512, at(lora={"adapters": [ADAPTER]}), unset="spec.lora"),
     Row(

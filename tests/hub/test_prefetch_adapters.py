@@ -83,11 +83,11 @@ def test_an_adapter_lies_beside_the_model(run: Run, adapter: Repository, tmp_pat
 def test_a_second_time_nothing_is_fetched(run: Run, adapter: Repository, tmp_path: Path) -> None:
     del adapter
     run("--adapter", ADAPTER)
-    before = link(tmp_path, ADAPTER).lstat()
+    before = link(tmp_path, ADAPTER).lstat().st_ino
     status, _, err = run("--adapter", ADAPTER)
     assert status == 0
     assert err.count(" 0 of them fetched") == 2
-    assert link(tmp_path, ADAPTER).lstat() == before
+    assert link(tmp_path, ADAPTER).lstat().st_ino == before
     assert run("--adapter", ADAPTER, "--offline")[0] == 0
 
 

@@ -44,37 +44,42 @@ GGUF_REPOSITORY: Final = "tests/tiny-llama-GGUF"
 MLX_REPOSITORY: Final = "tests/tiny-llama"
 CONTEXT_PER_SLOT, SLOTS = 2048, 2
 FORMATS: Final = {"LlamaCpp": "ggufv2", "MLX": "mlx"}
+DRAFT_GGUF_REPOSITORY: Final = "tests/tiny-draft-GGUF"
+DRAFT_MLX_REPOSITORY: Final = "tests/tiny-draft"
+DRAFT_LAYERS: Final = 1
+
+
+def _row(name: str, size: str, layers: int, gguf: str, mlx: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "size": size,
+        "architecture": {
+            "hidden_size": HIDDEN,
+            "intermediate_size": INTERMEDIATE,
+            "num_hidden_layers": layers,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": KV_HEADS,
+            "head_dim": HEAD_DIM,
+            "vocab_size": VOCABULARY,
+            "max_position_embeddings": CONTEXT,
+        },
+        "publications": [
+            {
+                "format": "ggufv2",
+                "quantization": "F16",
+                "scheme": "F16",
+                "repository": gguf,
+                "files": f"{name}-{{quantization}}.gguf",
+            },
+            {"format": "mlx", "quantization": "none", "scheme": "none", "repository": mlx},
+        ],
+    }
+
+
 ROWS: Final = {
     "models.yaml": json.dumps([
-        {
-            "name": "tiny-llama",
-            "size": "8m",
-            "architecture": {
-                "hidden_size": HIDDEN,
-                "intermediate_size": INTERMEDIATE,
-                "num_hidden_layers": LAYERS,
-                "num_attention_heads": HEADS,
-                "num_key_value_heads": KV_HEADS,
-                "head_dim": HEAD_DIM,
-                "vocab_size": VOCABULARY,
-                "max_position_embeddings": CONTEXT,
-            },
-            "publications": [
-                {
-                    "format": "ggufv2",
-                    "quantization": "F16",
-                    "scheme": "F16",
-                    "repository": GGUF_REPOSITORY,
-                    "files": "tiny-llama-{quantization}.gguf",
-                },
-                {
-                    "format": "mlx",
-                    "quantization": "none",
-                    "scheme": "none",
-                    "repository": MLX_REPOSITORY,
-                },
-            ],
-        }
+        _row("tiny-llama", "8m", LAYERS, GGUF_REPOSITORY, MLX_REPOSITORY),
+        _row("tiny-draft", "4m", DRAFT_LAYERS, DRAFT_GGUF_REPOSITORY, DRAFT_MLX_REPOSITORY),
     ])
 }  # fmt: skip
 NODE: Final = NodeFacts(
@@ -93,17 +98,25 @@ NODE: Final = NodeFacts(
 )
 
 
-def add_repositories(hub: HubServer, model: TinyLlama) -> None:
+def add_repositories(
+    hub: HubServer,
+    model: TinyLlama,
+    names: tuple[str, str] = (GGUF_REPOSITORY, MLX_REPOSITORY),
+) -> None:
     """Put both forms of the model on a hub."""
-    gguf = hub.repositories.setdefault(GGUF_REPOSITORY, Repository())
+    gguf = hub.repositories.setdefault(names[0], Repository())
     gguf.add(model.gguf.name, model.gguf.read_bytes())
-    folder = hub.repositories.setdefault(MLX_REPOSITORY, Repository())
+    folder = hub.repositories.setdefault(names[1], Repository())
     for file in sorted(model.folder.iterdir()):
         folder.add(file.name, file.read_bytes())
 
 
-def deployment(name: str, hub: str, context: int, token: str) -> LlamaDeployment:
+def deployment(
+    name: str, hub: str, context: int, token: str, *, drafted: bool = False
+) -> LlamaDeployment:
     """The deployment of the tiny model by an engine, with a hub as its mirror."""
+    draft = {"model": "tiny-draft", "size": "4m", "format": FORMATS[name]}
+    drafts = {"speculative": {"draftModel": draft}} if drafted else {}
     secret = {"tokenSecretRef": {"name": "hub-token"}} if token else {}
     return LlamaDeployment.parse({
         "metadata": {"name": NAME},
@@ -114,6 +127,7 @@ def deployment(name: str, hub: str, context: int, token: str) -> LlamaDeployment
             "engine": {"type": name, "env": [{"name": "HF_ENDPOINT", "value": hub}]},
             "context": {"maxModelLen": context, "concurrency": SLOTS},
             **secret,
+            **drafts,
         },
     })  # fmt: skip
 
@@ -129,9 +143,16 @@ def planned(body: LlamaDeployment) -> Plan:
     return outcome.plan
 
 
-def container(name: str, hub: str, context: int = CONTEXT_PER_SLOT, token: str = "") -> Container:
+def container(
+    name: str,
+    hub: str,
+    context: int = CONTEXT_PER_SLOT,
+    token: str = "",
+    *,
+    drafted: bool = False,
+) -> Container:
     """What is rendered for it."""
-    body = deployment(name, hub, context, token)
+    body = deployment(name, hub, context, token, drafted=drafted)
     return engine(name).container(planned(body), body)
 
 
@@ -159,9 +180,11 @@ class RenderedEngine:
         directory: Path,
         context: int = CONTEXT_PER_SLOT,
         token: str = "",
+        *,
+        drafted: bool = False,
     ) -> Self:
         """LlamaCpp or MLX; `token` is the key of the Secret that the deployment refers to."""
-        rendered = container(name, hub, context, token)
+        rendered = container(name, hub, context, token, drafted=drafted)
         if name == "LlamaCpp":
             program: tuple[str, ...] = (str(engines.llama_server),)
             return cls(rendered, program, None, port, directory, token)

@@ -26,7 +26,8 @@ class CudaGraphs(StrEnum):
 class MemoryPerGpu(ApiModel):
     """Where each byte of one GPU goes. All values are bytes on the fullest GPU of a replica.
 
-    `budget = weights + adapters + activation + nonTorch + cudaGraphs + kvCache`; engines that
+    `budget = weights + draftWeights + adapters + activation + nonTorch + cudaGraphs + kvCache`;
+    engines that
     capture graphs outside their budget hold them in `headroom`.
     """
 
@@ -52,6 +53,11 @@ class MemoryPerGpu(ApiModel):
     )
     kv_cache_bytes: ByteCount = Field(
         description="KV-cache pool on one GPU, in bytes, e.g. 35400000000."
+    )
+    draft_weights_bytes: ByteCount | None = Field(
+        default=None,
+        description="Weights of the draft model on one GPU, in bytes, e.g. 617914368; absent "
+        "without one. What it keeps of requests is part of kvCacheBytes.",
     )
     headroom_bytes: ByteCount = Field(
         description="What the engine leaves free, in bytes, e.g. 6798044038."
@@ -97,6 +103,24 @@ class ModelCache(ApiModel):
     model_bytes: ByteCount = Field(
         description="Room that the model takes on it, in bytes, e.g. 43904000000."
     )
+
+
+class DraftModel(ApiModel):
+    """The model that drafts tokens."""
+
+    model: ShortText = Field(description="Catalog name, e.g. llama-3.2-instruct.")
+    size: ShortText = Field(description="Size, e.g. 1b.")
+    format: ShortText = Field(description="Format, e.g. pytorch.")
+    quantization: ShortText = Field(description="Resolved quantization, e.g. none.")
+    repository: ShortText = Field(
+        description="Repository on the plan's hub, e.g. meta-llama/Llama-3.2-1B-Instruct."
+    )
+    file: Annotated[str, Field(max_length=253)] = Field(
+        default="",
+        description="File of the repository, the first part of a split one, "
+        "e.g. Llama-3.2-1B-Instruct-Q4_K_M.gguf; empty when all of it is loaded.",
+    )
+    gated: bool = Field(description="Whether the repository asks for a token, e.g. true.")
 
 
 class Plan(ApiModel):
@@ -171,6 +195,10 @@ class Plan(ApiModel):
         default=None,
         description="Volume that holds the model, e.g. kind Claim; absent when each pod downloads "
         "it.",
+    )
+    draft: DraftModel | None = Field(
+        default=None,
+        description="Model that drafts tokens, e.g. size 1b; absent without one.",
     )
     startup_seconds: Count = Field(
         description="Time that a replica may take to start, in seconds, e.g. 1800."

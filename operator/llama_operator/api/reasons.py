@@ -77,7 +77,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.DOWNLOADING: ReasonFacts(
         "The model is downloaded to the volume of spec.cache; no GPU is held meanwhile.",
-        "Wait; `kubectl logs` of the Job's pod tells how far it is.",
+        "Wait; the message tells how far it is, and so does `kubectl logs` of the Job's pod.",
     ),
     Reason.ROLLING_OUT: ReasonFacts(
         "Pods change to the new revision.", "Wait; the last good revision goes on serving."
@@ -237,12 +237,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.VOLUME_UNUSABLE: ReasonFacts(
         "The volume for models cannot be written.",
         "Check the rights of the pod's user on it, and that it has links and locks.",
-        stalled=True,
     ),
     Reason.DOWNLOAD_FAILED: ReasonFacts(
         "The model cannot be downloaded to the volume of spec.cache.",
-        "Mend what the message names; then delete the Job that it names, or edit the spec, to have "
-        "it tried again.",
+        "Mend what the message names. It is tried again at the time that the message tells; at "
+        "once when you delete the Job that it names, or edit the spec.",
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

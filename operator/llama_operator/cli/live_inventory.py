@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import ApiClient, ApiError, Json, Resource
+from llama_operator.cluster.client import ApiClient, ApiError
 from llama_operator.cluster.connection import connect
+from llama_operator.cluster.paging import paged
 from llama_operator.cluster.resources import NODES, PODS
-from llama_operator.cluster.watch import PAGE_SIZE
 from llama_operator.errors import InputError
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.nodes import node_facts
@@ -35,30 +34,11 @@ def live_inventory() -> Inventory:
 
 async def _read() -> Inventory:
     async with ApiClient(connect()) as client:
-        nodes = [facts async for item in _items(client, NODES, {}) if (facts := node_facts(item))]
+        nodes = [facts async for item in paged(client, NODES) if (facts := node_facts(item))]
         held: Counter[str] = Counter()
         own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
-        async for item in _items(client, PODS, own):
+        async for item in paged(client, PODS, selectors=own):
             pod = pod_facts(item)
             if pod is not None and pod.node and not pod.finished:
                 held[pod.node] += pod.gpus
     return Inventory(tuple(nodes), held)
-
-
-async def _items(
-    client: ApiClient, resource: Resource, selectors: Mapping[str, str]
-) -> AsyncIterator[Json]:
-    token = ""
-    while True:
-        page = await client.request(
-            "GET",
-            resource.path(),
-            resource=resource.plural,
-            verb="list",
-            params={**selectors, "limit": str(PAGE_SIZE)} | ({"continue": token} if token else {}),
-        )
-        for item in page.get("items") or ():
-            yield item
-        token = (page.get("metadata") or {}).get("continue") or ""
-        if not token:
-            return

@@ -24,11 +24,16 @@ COMMANDS: Final = (
     "prefetch",
     "models",
     "gpus",
+    "status",
+    "replan",
+    "top",
     "crd",
     "run",
     "completion",
 )
 """Each is a module beside this one, in the order of the help."""
+PLUGIN_COMMANDS: Final = ("plan", "status", "replan", "top")
+"""Those that look at a cluster."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""
 PLANNING: Final = ("plan", "render")
@@ -45,10 +50,12 @@ First steps:
 """
 
 
-def parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The parser of the whole command, or with one of `COMMANDS` alone, which imports no other."""
+def parser(
+    only: str | None = None, *, program: str = "llama-operator", names: Sequence[str] = COMMANDS
+) -> argparse.ArgumentParser:
+    """The parser of the whole command, or with one of `names` alone, which imports no other."""
     result = argparse.ArgumentParser(
-        prog="llama-operator",
+        prog=program,
         description="Turns one LlamaDeployment into a sized, placed and served LLM.",
         epilog=_EPILOG,
         formatter_class=RawDescriptionRichHelpFormatter,
@@ -62,7 +69,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         # Without it argparse formats a usage, and imports what colours it, to learn the name.
         prog=result.prog,
     )
-    for name in COMMANDS:
+    for name in names:
         if only not in (None, name):
             continue
         module = import_module(f"llama_operator.cli.{name}")
@@ -98,7 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(chosen)
-    arguments = chosen.parse_args(argv)
+    return _run(chosen.parse_args(argv))
+
+
+def kubectl(argv: Sequence[str] | None = None) -> int:
+    """Run one command as kubectl's plugin; returns the exit status."""
+    return _run(parser(program="kubectl llama", names=PLUGIN_COMMANDS).parse_args(argv))
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if sys.stdout is None:
         # A shell has closed it: `>&-`.
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - never closed

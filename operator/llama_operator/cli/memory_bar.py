@@ -34,6 +34,7 @@ def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
         kv_cache_bytes=memory.kv_cache_bytes,
+        draft_weights_bytes=memory.draft_weights_bytes or 0,
     )
     return (*named, headroom(memory.total_bytes - sum(part.size_bytes for part in named)))
 
@@ -47,10 +48,13 @@ def serving_parts(
     cuda_graph_bytes: int,
     kv_cache_bytes: int,
     kv_cache_name: str = "KV cache",
+    draft_weights_bytes: int = 0,
 ) -> tuple[Part, ...]:
     """What an engine takes of a GPU, in the order of the bar."""
+    drafts = (Part("D", "draft weights", "white on cyan", draft_weights_bytes),)
     return (
         Part("W", "weights", "white on blue", weights_bytes),
+        *(drafts if draft_weights_bytes else ()),
         *([Part("L", "LoRA adapters", "black on cyan", adapter_bytes)] if adapter_bytes else []),
         Part("A", "activations", "black on yellow", activation_bytes),
         Part("N", "non-torch", "white on magenta", non_torch_bytes),

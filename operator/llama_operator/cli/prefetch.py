@@ -26,6 +26,7 @@ from llama_operator.units import quantity_bytes
 if TYPE_CHECKING:
     from llama_operator.download.prefetch import Prefetched, Wanted
     from llama_operator.download.progress import Report
+    from llama_operator.download.progress_server import ProgressBoard
 
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 _RETRY_MAY_HELP: Final = (HubUnreachableError, ChecksumError, NotCachedError)
@@ -91,16 +92,33 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "is a link to it; repeatable",
     )
     parser.add_argument(
+        "--draft",
+        metavar="REPOSITORY",
+        help="a draft model of the same hub as well, fetched before the model",
+    )
+    parser.add_argument(
+        "--draft-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a GGUF file of the draft instead, as --file; repeatable",
+    )
+    parser.add_argument(
         "--max-bytes",
         type=_size,
         metavar="N",
-        help="fetch nothing when the files have more bytes, e.g. 200Gi",
+        help="fetch nothing of a repository whose files have more bytes, e.g. 200Gi",
     )
     parser.add_argument(
         "--offline", action="store_true", help="only check, and tell what is missing"
     )
     parser.add_argument(
         "--verify", action="store_true", help="check the content of what is there, too"
+    )
+    parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="ask the hub for nothing where a whole model of the revision is there",
     )
     parser.add_argument(
         "--json-termination",
@@ -113,6 +131,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         choices=("text", "json"),
         default="text",
         help="form of the progress on standard error, every 10 seconds (default: text)",
+    )
+    parser.add_argument(
+        "--progress-port",
+        type=_port,
+        metavar="N",
+        help="answer GET /progress on this port with JSON; 0 takes a free one (default: none)",
+    )
+    parser.add_argument(
+        "--progress-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1)",
     )
     parser.set_defaults(func=run)
 
@@ -128,6 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     from llama_operator.download.hub import default_revision, find_token
     from llama_operator.download.prefetch import Wanted
     from llama_operator.download.prefetch_record import error_record, success_record
+    from llama_operator.download.progress_server import ProgressBoard, serve_progress
 
     _set_up_logs(arguments.log_format)
     wanted = Wanted(
@@ -140,9 +171,12 @@ def run(arguments: argparse.Namespace) -> int:
         token=find_token(arguments.hub),
         offline=arguments.offline,
         verify=arguments.verify,
+        if_missing=arguments.if_missing,
     )
+    order, board = _in_order(arguments, wanted), ProgressBoard()
     try:
-        done = asyncio.run(_until_told_to_end([*_adapters(arguments, wanted), wanted]))
+        with serve_progress(board, arguments.progress_address, arguments.progress_port):
+            done = asyncio.run(_until_told_to_end(order, board))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -159,40 +193,65 @@ def run(arguments: argparse.Namespace) -> int:
         return EXIT_TERMINATED
     revision = arguments.revision or default_revision(arguments.hub)
     _write_termination(arguments.json_termination, success_record(done[-1], revision))
-    for result in reversed(done):
-        logging.getLogger(__name__).info(
-            "%s at %s is whole: %d files, %s bytes, %s of them fetched",
-            result.facts.repository,
-            result.facts.commit,
-            len(result.files),
-            f"{result.total_bytes:,}",
-            f"{result.fetched_bytes:,}",
-        )
-        print(result.path)
+    _log_whole(arguments.repository, done[-1])
+    print(done[-1].path)
+    for one, result in zip(order, done, strict=True):
+        if one.adapter:
+            print(result.path)
     return 0
 
 
-def _adapters(arguments: argparse.Namespace, model: "Wanted") -> "list[Wanted]":
-    """What `--adapter` asks for; they are small, so that one that is not there is told first."""
-    return [
+def _in_order(arguments: argparse.Namespace, model: "Wanted") -> tuple["Wanted", ...]:
+    """Adapters and draft first: what the hub refuses should not wait for a large download.
+
+    Raises:
+        InputError: a file of a draft, and no draft.
+    """
+    beside = [
         replace(model, repository=repository, revision=None, gguf_paths=paths, adapter=True)
         for repository, paths in arguments.adapter
     ]
+    if arguments.draft is not None:
+        paths = tuple(arguments.draft_file)
+        beside.append(replace(model, repository=arguments.draft, revision=None, gguf_paths=paths))
+    elif arguments.draft_file:
+        msg = "--draft-file needs --draft beside it"
+        raise InputError(msg)
+    return (*beside, model)
 
 
-async def _until_told_to_end(wanted: "list[Wanted]") -> "list[Prefetched] | None":
-    """The prefetches; None when SIGTERM ended them, which a container's first process ignores."""
+async def _until_told_to_end(
+    wanted: "tuple[Wanted, ...]", board: "ProgressBoard"
+) -> "list[Prefetched] | None":
+    """The prefetches; None when SIGTERM ended one, which a container's first process ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
-    async def all_of_them() -> "list[Prefetched]":
-        return [await prefetch(one, Boundary(tell=_tell)) for one in wanted]
+    edge = Boundary(tell=_tell, begun=board.show)
 
-    work = asyncio.ensure_future(all_of_them())
+    async def each() -> "list[Prefetched]":
+        done = []
+        for one in wanted[:-1]:
+            done.append(await prefetch(one, edge))
+            _log_whole(one.repository, done[-1])
+        return [*done, await prefetch(wanted[-1], edge)]
+
+    work = asyncio.ensure_future(each())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         return await work
     except asyncio.CancelledError:
         return None
+
+
+def _log_whole(repository: str, result: "Prefetched") -> None:
+    logging.getLogger(__name__).info(
+        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
+        repository,
+        result.facts.commit,
+        len(result.files),
+        f"{result.total_bytes:,}",
+        f"{result.fetched_bytes:,}",
+    )
 
 
 def _tell(report: "Report") -> None:
@@ -244,3 +303,10 @@ def _size(text: str) -> int:
         msg = f"{text!r:.40} is no size above 0 such as 200Gi"
         raise argparse.ArgumentTypeError(msg)
     return size
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        msg = f"{text!r:.40} is no port: 0 to 65535 is allowed"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

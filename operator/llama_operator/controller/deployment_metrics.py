@@ -20,7 +20,16 @@ class _Shown(NamedTuple):
     memory: tuple[int, ...]
 
 
-_PARTS = ("weights", "adapters", "activation", "non_torch", "cuda_graphs", "kv_cache", "headroom")
+_PARTS = (
+    "weights",
+    "adapters",
+    "activation",
+    "non_torch",
+    "cuda_graphs",
+    "kv_cache",
+    "headroom",
+    "draft_weights",
+)
 
 
 class DeploymentMetrics(Collector):
@@ -49,6 +58,7 @@ class DeploymentMetrics(Collector):
                 memory.cuda_graph_bytes,
                 memory.kv_cache_bytes,
                 memory.headroom_bytes,
+                *((memory.draft_weights_bytes,) if memory.draft_weights_bytes else ()),
             )
             if memory is not None
             else (),

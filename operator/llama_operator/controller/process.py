@@ -127,6 +127,7 @@ class _Process:
             settings.rendering,
             partial(plan_on, image_registry=settings.image_registry),
             allow_host_path=settings.allow_host_path,
+            on_progress=self._enqueue,
         )
         self._queue: KeyedQueue[Key] = KeyedQueue(self._reconcile, settings.workers, self._failed)
         self._queue.latency = metrics.queue_latency.observe
@@ -185,6 +186,7 @@ class _Process:
                 _log.warning("standing by, nothing is written: %s", errors.exceptions[0])
         finally:
             self._leading = False
+            self._reconciler.fetches.close()
             self._metrics.leader.set(0)
             for key in self._reconciler.deployments():
                 self._metrics.deployments.drop(*key)

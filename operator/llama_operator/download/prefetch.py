@@ -31,7 +31,7 @@ from llama_operator.download.progress import Progress, Report
 from llama_operator.download.selection import adapter_files_to_fetch, files_to_fetch
 from llama_operator.download.snapshot import is_commit
 from llama_operator.download.volume import RepositoryFolder, check_room, safe_paths, usable
-from llama_operator.errors import NotCachedError, VolumeTooSmallError
+from llama_operator.errors import HubError, InputError, NotCachedError, VolumeTooSmallError
 
 FILES_AT_ONCE: Final = 4
 FACTS_SECONDS: Final = 300.0
@@ -59,6 +59,8 @@ class Wanted:
         endpoint: a mirror; None for the hub's own.
         offline: only look at what is there.
         verify: read everything that is there again.
+        if_missing: ask the hub for nothing where a whole model of the revision is there, though
+            the branch may mean another commit by now.
     """
 
     repository: str
@@ -72,6 +74,7 @@ class Wanted:
     endpoint: str | None = None
     offline: bool = False
     verify: bool = False
+    if_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Boundary:
         free_bytes: of the file system of a folder; None asks it.
         clock: seconds.
         tell: is given a report every `report_seconds`.
+        begun: is given what counts the bytes of a fetch that begins.
         report_seconds: between two reports.
     """
 
@@ -90,6 +94,7 @@ class Boundary:
     free_bytes: Callable[[Path], int] | None = None
     clock: Callable[[], float] = time.monotonic
     tell: Callable[[Report], None] = lambda report: None
+    begun: Callable[[Progress], None] = lambda progress: None
     report_seconds: float = REPORT_SECONDS
 
 
@@ -134,6 +139,12 @@ async def prefetch(wanted: Wanted, boundary: Boundary | None = None) -> Prefetch
     edge = boundary or Boundary()
     if constants.is_offline_mode():
         wanted = replace(wanted, offline=True)
+    if wanted.if_missing and not wanted.offline:
+        try:
+            return await prefetch(replace(wanted, offline=True), edge)
+        except (HubError, InputError):
+            # What is kept may also be of a commit that lacks a file that is asked for now.
+            _log.info("%s is not whole in %s: the hub is asked", wanted.repository, wanted.volume)
     started = edge.clock()
     with usable(wanted.volume):
         wanted.volume.mkdir(parents=True, exist_ok=True)
@@ -292,13 +303,14 @@ async def _fetch(
     check_room(folder.blobs, needed, edge.free_bytes)
     unique = sum({str(file.digest): size_and_digest(file)[0] for file in files}.values())
     progress = Progress(unique, unique - needed, edge.clock)
+    edge.begun(progress)
     endpoint = wanted.endpoint or default_endpoint(wanted.hub)
     async with Session(endpoint, wanted.token) as session:
         hub = open_hub(wanted.hub, session, wanted.repository)
         fetcher = BlobFetcher(session, hub, facts.commit, folder.blobs, edge.patience, progress.add)
         reports = asyncio.create_task(_report(progress, edge))
         try:
-            await _all(fetcher, [file for file, _ in left.values()])
+            await _all(fetcher, [file for file, _ in left.values()], progress)
         finally:
             reports.cancel()
     if left:
@@ -306,11 +318,12 @@ async def _fetch(
     return progress.fetched_bytes
 
 
-async def _all(fetcher: BlobFetcher, files: Sequence[HubFile]) -> None:
+async def _all(fetcher: BlobFetcher, files: Sequence[HubFile], progress: Progress) -> None:
     free = asyncio.Semaphore(FILES_AT_ONCE)
 
     async def one(file: HubFile) -> None:
         async with free:
+            progress.begin(file.path)
             await fetcher.fetch(file)
 
     try:

@@ -96,7 +96,8 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     memory = spec.memory
     adapters = spec.lora.adapters if spec.lora is not None else []
     downloads = bool(adapters) and spec.cache is None
-    ngram = spec.speculative.ngram if spec.speculative is not None else None
+    speculative = spec.speculative
+    ngram = speculative.ngram if speculative is not None else None
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
@@ -105,6 +106,9 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.lora.adapters.file": any(adapter.file is not None for adapter in adapters),
         "spec.lora.adapters.file=none": any(adapter.file is None for adapter in adapters),
         f"spec.lora.adapters={spec.hub}": downloads,
+        "spec.lora.adapters=drafted": bool(adapters)
+        and speculative is not None
+        and speculative.draft_model is not None,
         "spec.lora.adapters=uncached": downloads,
         "spec.lora.adapters[1]": len(adapters) > 1,
         f"spec.hub={spec.hub}": spec.cache is None,  # what lies on a volume is not downloaded
@@ -118,7 +122,9 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.memory.utilizationPercent": memory.utilization_percent is not None,
         "spec.servedModelNames": bool(spec.served_model_names),
         "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
-        "spec.speculative": ngram is not None,
+        "spec.speculative.draftModel": speculative is not None
+        and speculative.draft_model is not None,
+        "spec.speculative.ngram": ngram is not None,
         "spec.speculative.ngram.lookupTokens": ngram is not None
         and ngram.lookup_tokens is not None,
         "spec.tls": spec.tls is not None,

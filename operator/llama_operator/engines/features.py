@@ -10,7 +10,7 @@ from typing import Final
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.features import NgramSpec, PrefixCaching
 from llama_operator.api.lora import LoraAdapter
-from llama_operator.api.plan import Plan
+from llama_operator.api.plan import DraftModel, Plan
 from llama_operator.catalog.engine_memory import engine_memory
 from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.arguments import Names
@@ -37,7 +37,7 @@ def feature_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple
     A setting that the engine version does not name needs no argument: it is its default.
     """
     names = Names.of(plan).names
-    for setting, value in (*_settings(deployment), *_lora(plan, deployment)):
+    for setting, value in (*_settings(plan, deployment), *_lora(plan, deployment)):
         if setting in names:
             yield names[setting], value
 
@@ -87,7 +87,7 @@ def feature_files(deployment: LlamaDeployment) -> tuple[Files, ...]:
     return tuple(_files(deployment))
 
 
-def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+def _settings(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
     spec = deployment.spec
     if spec.tls is not None:
         yield "tls_private_key", f"{TLS_PATH}/{PRIVATE_KEY_FILE}"
@@ -99,6 +99,8 @@ def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
         yield _PREFIX_CACHING[spec.memory.prefix_caching], ""
     if spec.speculative is not None and spec.speculative.ngram is not None:
         yield from _ngram(spec.speculative.ngram)
+    if spec.speculative is not None and plan.draft is not None:
+        yield from _draft(plan.draft, plan, spec.speculative.num_tokens)
 
 
 def _lora(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
@@ -119,16 +121,40 @@ def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:
     """Each engine's own way to say it; none has the settings of another."""
     lookup = {} if ngram.lookup_tokens is None else {"prompt_lookup_max": ngram.lookup_tokens}
     config = {"method": "ngram", "num_speculative_tokens": ngram.num_tokens, **lookup}
-    yield "ngram_config", json.dumps(config, separators=(",", ":"))
-    yield "ngram_algorithm", "NGRAM"
+    yield "speculative_config", json.dumps(config, separators=(",", ":"))
+    yield "speculative_algorithm", "NGRAM"
     # SGLang counts the last token of the answer among those that it verifies, and by default
     # drafts a tree, which most of its attention backends refuse.
-    yield "ngram_verified_tokens", str(ngram.num_tokens + 1)
+    yield "verified_tokens", str(ngram.num_tokens + 1)
     yield "ngram_breadth", "1"
-    yield "ngram_type", "ngram-simple"
+    yield "speculative_type", "ngram-simple"
     yield "ngram_tokens", str(ngram.num_tokens)
     if ngram.lookup_tokens is not None:
         yield "ngram_lookup", str(ngram.lookup_tokens)
+
+
+def _draft(draft: DraftModel, plan: Plan, num_tokens: int) -> Iterator[tuple[str, str]]:
+    """The draft model, each engine's own way again."""
+    config = {
+        "method": "draft_model",
+        "model": draft.repository,
+        "num_speculative_tokens": num_tokens,
+    }
+    yield "speculative_config", json.dumps(config, separators=(",", ":"))
+    yield "speculative_algorithm", "STANDALONE"
+    yield "draft_path", draft.repository
+    # SGLang drafts a chain, whose last token of the answer is verified with the drafts, and takes
+    # the model's own quantization and way to load unless told.
+    yield "draft_steps", str(num_tokens)
+    yield "draft_breadth", "1"
+    yield "verified_tokens", str(num_tokens + 1)
+    yield "draft_quantization", "unquant"
+    yield "draft_load_format", "auto"
+    yield "speculative_type", "draft-simple"
+    yield "draft_repository", draft.repository
+    yield "draft_file", draft.file
+    yield "draft_gpu_layers", "0" if plan.gpu_layers == 0 else "all"
+    yield "draft_tokens", str(num_tokens)
 
 
 def _files(deployment: LlamaDeployment) -> Iterator[Files]:

@@ -37,6 +37,9 @@ EXIT_SECONDS: Final = 10
 PROMPT_CACHES: Final = 1
 """Caches of finished requests that it keeps, 10 by default, beside what the plan counts
 (ml-explore/mlx-lm#1390: out of memory)."""
+NO_PROMPT_CACHE: Final = 0
+"""With a draft model: a cache that is taken up again gives other answers than a new one, as seen
+running, since it is kept before drafts that were refused are cut off it (server.py)."""
 ANSWER_TIMEOUT_SECONDS: Final = STARTUP_PERIOD_SECONDS
 """While the model loads a request waits: a longer one would stretch the time to start."""
 COMPLETION: Final = (
@@ -103,7 +106,7 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield names.joined("port", PORT)
     yield names.joined("max_num_seqs", plan.max_num_seqs)
     yield names.joined("max_num_batched_tokens", plan.max_num_batched_tokens)
-    yield names.joined("prompt_caches", PROMPT_CACHES)
+    yield names.joined("prompt_caches", PROMPT_CACHES if plan.draft is None else NO_PROMPT_CACHE)
     for name, value in feature_arguments(plan, deployment):
         yield f"{name}={value}"
 

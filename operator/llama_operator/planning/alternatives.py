@@ -1,7 +1,7 @@
 """What would fit instead of what was refused. Every one is planned before it is proposed."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from llama_operator.planning.choices import (
     loadable,
 )
 from llama_operator.planning.decide import Fit, Misfit, decide
+from llama_operator.planning.drafts import draft_model
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
@@ -41,7 +42,7 @@ Patch = dict[str, Any]
 class Ground:
     """What proposals are made from.
 
-    `trials` failed for the spec itself; empty when it was refused before anything was sized.
+    `misfit` came of the spec itself; None when it was refused before anything was sized.
     `outcomes` are those of patches by their text: some are proposed as they are and then with a
     shorter context. `told` are formats, and `engine`, of which one proposal is enough and found.
     """
@@ -49,9 +50,14 @@ class Ground:
     spec: LlamaDeploymentSpec
     catalog: Catalog
     survey: Survey
-    trials: tuple[Trial, ...]
+    misfit: Misfit | None = None
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those that failed for the spec itself."""
+        return () if self.misfit is None else self.misfit.trials
 
     def outcome(self, patch: Patch) -> Fit | Misfit | None:
         """What comes of a patch; None when the patched spec is no valid one."""
@@ -76,9 +82,9 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """At most five changes of the spec that fit this cluster, cheapest first.
 
     Order: another engine, where the named one does not load the format; shorter context, fewer
-    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, more
-    GPUs, lighter quantization, other GPUs of the cluster; memory model, section 8. Of other engines
-    the first that fits, of each other format the best quantization.
+    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, no
+    draft model, more GPUs, lighter quantization, other GPUs of the cluster; memory model, section
+    8. Of other engines the first that fits, of each other format the best quantization.
     """
     found: dict[str, Alternative] = {}
     for title, patch in _proposals(ground):
@@ -112,7 +118,7 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
     """Whether what fits is gated and no token opens it; no patch adds one."""
-    return lacks_token(spec, fit.trial.choice.publication)
+    return any(lacks_token(spec, row) for row in fit.trial.choice.publications)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -131,7 +137,7 @@ def _numbers(fit: Fit) -> str:
     if trial.memory is None or trial.setting is None:
         return trial.candidate.gpus
     return (
-        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.weights_bytes)} per GPU, "
+        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.loaded_bytes)} per GPU, "
         f"KV cache {counted(trial.memory.kv_cache_tokens or 0, 'token')}, "
         f"context {trial.setting.max_model_len:,}"
     )
@@ -142,23 +148,26 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _other_engines(ground)
     yield from _own_context(ground)
     yield from _other_hub(ground)
-    yield from _shorter(ground.spec, ground.trials, {})
+    if ground.misfit is not None:
+        yield from _shorter(ground.misfit, {})
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
     yield from _smaller_memory(ground)
+    yield from _without_draft(ground)
     yield from _more_gpus(ground)
     yield from _lighter(ground)
     yield from _other_gpus(ground)
 
 
-def _shorter(
-    spec: LlamaDeploymentSpec, trials: tuple[Trial, ...], patch: Patch
-) -> Iterator[tuple[str, Patch]]:
-    """The longest context that any placement holds, beside another patch."""
-    concurrency = spec.context.concurrency
-    roomiest = _roomiest(trials)
-    longest = max((trial.longest_context(concurrency) for trial in roomiest), default=0)
-    asked = spec.context.max_model_len
+def _without_draft(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The model alone, without one that drafts for it."""
+    if draft_model(ground.spec) is not None:
+        yield "no draft model", {"speculative": None}
+
+
+def _shorter(misfit: Misfit, patch: Patch) -> Iterator[tuple[str, Patch]]:
+    """The longest context that any placement holds, beside the patch that led to the misfit."""
+    longest, asked = misfit.longest_context, misfit.spec.context.max_model_len
     if longest >= USEFUL_CONTEXT_TOKENS and (asked is None or longest < asked):
         yield f"maxModelLen {longest:,}", {**patch, "context": {"maxModelLen": longest}}
 
@@ -180,30 +189,6 @@ def _other_engines(ground: Ground) -> Iterator[tuple[str, Patch]]:
             if spec.engine.version is not None:
                 patch["version"] = None
             yield f"engine {version.engine}", {"engine": patch}
-
-
-def _roomiest(trials: Iterable[Trial]) -> Iterable[Trial]:
-    """Of trials that differ in the GPU's memory alone the one with the most, for its context."""
-    found: dict[tuple[object, ...], Trial] = {}
-    for trial in trials:
-        setting = trial.setting
-        if setting is None:
-            continue
-        key = (
-            id(trial.choice),
-            trial.candidate.tensor_parallel_size,
-            trial.verdict,
-            setting.max_model_len,
-            setting.max_num_batched_tokens,
-            setting.max_num_seqs,
-            setting.concurrency,
-            setting.dtype,
-            setting.nvlink,
-        )
-        known = found.get(key)
-        if known is None or (known.available_bytes or 0) < (trial.available_bytes or 0):
-            found[key] = trial
-    return found.values()
 
 
 def _own_context(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -333,7 +318,7 @@ def _with_context(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[st
 def _shorter_beside(ground: Ground, title: str, patch: Patch) -> Iterator[tuple[str, Patch]]:
     outcome = ground.outcome(patch)
     if isinstance(outcome, Misfit):
-        for shorter, both in _shorter(outcome.spec, outcome.trials, patch):
+        for shorter, both in _shorter(outcome, patch):
             yield shorter if "context" in patch else f"{title} and {shorter}", both
 
 

@@ -108,17 +108,21 @@ def _engine_refusal(
 
     What driver an image of the user's own needs is not known.
     """
-    row, gpu = choice.publication, pool.gpu
-    return _kind_refusal(
-        version,
-        row.scheme,
-        row.format,
-        row.quantize_at_load,
-        gpu.vendor,
-        gpu.compute_capability,
-        pool.driver,
-        own_image,
-    )
+    gpu = pool.gpu
+    for row in choice.publications:
+        refusal = _kind_refusal(
+            version,
+            row.scheme,
+            row.format,
+            row.quantize_at_load,
+            gpu.vendor,
+            gpu.compute_capability,
+            pool.driver,
+            own_image,
+        )
+        if refusal is not None:
+            return refusal if row is choice.publication else f"its draft model: {refusal}"
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -159,7 +163,12 @@ def _runs(image: EngineImage, driver: int | None) -> bool:
 
 
 def _division_obstacle(choice: Choice, size: int) -> str | None:
-    return engine_division_obstacle(choice.version.engine, choice.shape, choice.scheme, size)
+    engine, draft = choice.version.engine, choice.draft
+    obstacle = engine_division_obstacle(engine, choice.shape, choice.scheme, size)
+    if obstacle is not None or draft is None:
+        return obstacle
+    obstacle = engine_division_obstacle(engine, draft.shape, draft.scheme, size)
+    return None if obstacle is None else f"of its draft model {obstacle}"
 
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:

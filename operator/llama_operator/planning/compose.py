@@ -9,6 +9,7 @@ from llama_operator.api.plan import (
     REASON_LIMIT,
     REASONS_LIMIT,
     CudaGraphs,
+    DraftModel,
     GpuChoice,
     HostResources,
     MemoryPerGpu,
@@ -16,6 +17,7 @@ from llama_operator.api.plan import (
     Plan,
 )
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.rows import Publication
 from llama_operator.planning.adapters import adapter_reasons
 from llama_operator.planning.cached import cache_reasons
 from llama_operator.planning.candidates import compute_dtype, engine_image
@@ -69,7 +71,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         scheme=choice.scheme.name,
         hub=row.hub,
         repository=row.repository,
-        file=_first_file(choice),
+        file=_first_file(choice.publication),
         quantize_at_load=row.quantize_at_load,
         gated=row.gated,
         engine=choice.engine.name,
@@ -108,9 +110,10 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         cache=None
         if choice.cache is None
         else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
+        draft=_draft(choice),
         startup_seconds=startup_seconds(
             choice.version.engine,
-            choice.loaded_bytes,
+            choice.all_download_bytes,
             cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
@@ -125,7 +128,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
     """Bytes by part; the budget is what they take: to the byte what vLLM and TGI are given."""
     graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
     budget = (
-        memory.weights_bytes
+        memory.loaded_bytes
         + memory.adapter_bytes
         + memory.activation_bytes
         + memory.non_torch_bytes
@@ -137,6 +140,7 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
         budget_bytes=budget,
         weights_bytes=memory.weights_bytes,
         adapter_bytes=memory.adapter_bytes or None,
+        draft_weights_bytes=memory.draft_weights_bytes or None,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
@@ -169,7 +173,7 @@ def _summary(
     spec: LlamaDeploymentSpec, trial: Trial, setting: Setting, memory: StageEstimate
 ) -> str:
     return (
-        f"{trial.candidate.gpus}: weights {format_gib(memory.weights_bytes)} and KV cache "
+        f"{trial.candidate.gpus}: weights {format_gib(memory.loaded_bytes)} and KV cache "
         f"{format_gib(memory.kv_cache_bytes or 0)} per GPU; "
         f"{counted(memory.kv_cache_tokens or 0, 'token')} hold "
         f"{requests_text(spec.context.concurrency, setting.max_model_len)}"
@@ -182,6 +186,12 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
+    if fit.trial.choice.draft is not None:
+        yield (
+            f"{fit.trial.choice.draft.title} drafts: weights "
+            f"{format_gib(memory.draft_weights_bytes)} per GPU; the KV cache holds its part of "
+            f"every request"
+        )
     yield from adapter_reasons(spec, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
     yield from cache_reasons(spec, fit.trial.choice)
@@ -228,9 +238,23 @@ def _engine_reason(spec: LlamaDeploymentSpec, choice: Choice) -> str:
     return f"it loads {what} on these GPUs, which {before} does not"
 
 
-def _first_file(choice: Choice) -> str:
+def _draft(choice: Choice) -> DraftModel | None:
+    if choice.draft is None:
+        return None
+    row = choice.draft.publication
+    return DraftModel(
+        model=row.model,
+        size=row.size,
+        format=row.format,
+        quantization=row.quantization,
+        repository=row.repository,
+        file=_first_file(row),
+        gated=row.gated,
+    )
+
+
+def _first_file(row: Publication) -> str:
     """Path of the file that the engine is given; the first part of a split one."""
-    row = choice.publication
     parts = {"part": f"{1:05}", "parts": f"{row.parts:05}"}
     return row.files.format(quantization=row.quantization, **parts)
 

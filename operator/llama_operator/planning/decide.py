@@ -16,7 +16,7 @@ from llama_operator.planning.candidates import (
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
-from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold
+from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold, roomiest
 from llama_operator.sizing.engine_budget import planned_utilization
 
 ACCEPTED_LIMIT = 32
@@ -69,6 +69,19 @@ class Misfit:
             for choice in self.options
             for candidate in candidates(self.spec, choice, self.survey.pools)
         )
+
+    @cached_property
+    def longest_context(self) -> int:
+        """Tokens of the longest requests that any placement holds; 0 where shorter ones do not."""
+        trials = (
+            trial
+            for choice in self.options
+            for trial in roomiest(
+                self.spec, choice, candidates(self.spec, choice, self.survey.pools)
+            )
+        )
+        concurrency = self.spec.context.concurrency
+        return max((trial.longest_context(concurrency) for trial in trials), default=0)
 
 
 def decide(

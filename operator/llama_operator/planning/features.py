@@ -10,9 +10,7 @@ from llama_operator.planning.choices import Choice
 
 def drafted_tokens(spec: LlamaDeploymentSpec) -> int:
     """Tokens that are drafted for each sequence of a step; 0 without speculative decoding."""
-    if spec.speculative is None or spec.speculative.ngram is None:
-        return 0
-    return spec.speculative.ngram.num_tokens
+    return 0 if spec.speculative is None else spec.speculative.num_tokens
 
 
 def feature_reasons(spec: LlamaDeploymentSpec, choice: Choice) -> Iterator[str]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.planning.survey import GpuPool
 from llama_operator.sizing.host import MILLICORES, HostNeeds
 from llama_operator.units import format_gib, parse_quantity, quantity_bytes
 
@@ -40,3 +41,29 @@ def host_reasons(
 
 def _cores(host: HostNeeds) -> str:
     return f"{host.cpu_millicores / MILLICORES:g} cores"
+
+
+def host_shortage(pool: GpuPool, cards: int, host: HostNeeds) -> str:
+    """What every node of the pool with enough cards lacks; empty when one has all."""
+    groups = [group for group in pool.groups if group.cards >= cards]
+    if any(group.host_replicas(host) for group in groups):
+        return ""
+    best = {
+        "CPU": (max(group.cpu_millicores for group in groups), host.cpu_millicores),
+        "memory": (max(group.memory_bytes for group in groups), host.memory_bytes),
+        "ephemeral storage": (max(group.disk_bytes for group in groups), host.disk_bytes),
+    }
+    return _shortage_text({name: pair for name, pair in best.items() if pair[0] < pair[1]} or best)
+
+
+def _shortage_text(short: dict[str, tuple[int, int]]) -> str:
+    return ", ".join(
+        f"{name}: {_amount(name, needed)} needed, at most {_amount(name, there)} there"
+        for name, (there, needed) in short.items()
+    )
+
+
+def _amount(name: str, value: int) -> str:
+    if name == "CPU":
+        return f"{value / 1000:g} cores"
+    return format_gib(value)

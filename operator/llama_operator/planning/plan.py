@@ -8,7 +8,7 @@ from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
 from llama_operator.planning.choices import Choice, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
-from llama_operator.planning.decide import Fit, decide
+from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.refuse import (
@@ -18,7 +18,6 @@ from llama_operator.planning.refuse import (
     refuse_spec,
 )
 from llama_operator.planning.survey import Survey, survey
-from llama_operator.planning.trials import Trial
 
 
 def plan(
@@ -70,14 +69,14 @@ def plan_on(
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
-        row = outcome.trial.choice.publication
-        if lacks_token(spec, row):
-            refusal = refuse_spec(token_required(row, catalog))
-            return _with_alternatives(spec, catalog, surveyed, refusal)
+        for row in outcome.trial.choice.publications:
+            if lacks_token(spec, row):
+                refusal = refuse_spec(token_required(row, catalog))
+                return _with_alternatives(spec, catalog, surveyed, refusal)
         found = compose(spec, outcome, image_registry)
         return Planned(found, outcome.fits_now, waiting_message(outcome))
     refusal = refuse_misfit(outcome.trials)
-    return _with_alternatives(spec, catalog, surveyed, refusal, outcome.trials)
+    return _with_alternatives(spec, catalog, surveyed, refusal, outcome)
 
 
 def _check_context(spec: LlamaDeploymentSpec, options: tuple[Choice, ...]) -> None:
@@ -96,12 +95,12 @@ def _with_alternatives(
     catalog: Catalog,
     surveyed: Survey,
     refusal: Refusal,
-    trials: tuple[Trial, ...] = (),
+    misfit: Misfit | None = None,
 ) -> Refusal:
     return Refusal(
         refusal.reason,
         refusal.message,
         needed_bytes=refusal.needed_bytes,
         available_bytes=refusal.available_bytes,
-        alternatives=alternatives(Ground(spec, catalog, surveyed, trials)),
+        alternatives=alternatives(Ground(spec, catalog, surveyed, misfit)),
     )

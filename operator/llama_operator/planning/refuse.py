@@ -63,6 +63,7 @@ def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
         return Refusal(reason, _without_bytes(trial, reason, trials))
     parts = memory_parts(
         weights=memory.weights_bytes,
+        draft_weights=memory.draft_weights_bytes,
         activation=memory.activation_bytes,
         non_torch=memory.non_torch_bytes,
         graphs=memory.cuda_graph_bytes,

@@ -1,8 +1,9 @@
 """One choice on some GPUs of one pool: does it fit, and what is it short of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from llama_operator.api.enums import KvCacheDType
@@ -14,12 +15,12 @@ from llama_operator.planning.adapters import planned_adapters
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
-from llama_operator.planning.host_requests import requested_host
+from llama_operator.planning.host_requests import host_shortage, requested_host
+from llama_operator.planning.steps import planned_step
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
     budget_bytes,
-    default_batch,
     engine_rules,
     planned_utilization,
 )
@@ -36,7 +37,6 @@ from llama_operator.sizing.serving import Serving
 from llama_operator.sizing.settings import DTYPE_BYTES, Setting, default_dtype
 from llama_operator.sizing.support import Reason as SizingReason
 from llama_operator.sizing.whole_prefill import longest_context, with_context
-from llama_operator.units import format_gib
 
 DEFAULT_REQUESTS: Final = 2
 DEFAULT_REQUEST_TOKENS: Final = 8192
@@ -125,7 +125,7 @@ class Trial:
             return None
         inside = self.setting.rules.memory.graphs_inside_budget
         return (
-            memory.weights_bytes
+            memory.loaded_bytes
             + memory.adapter_bytes
             + memory.activation_bytes
             + memory.non_torch_bytes
@@ -238,6 +238,26 @@ def fitting(
     return None
 
 
+def roomiest(
+    spec: LlamaDeploymentSpec, choice: Choice, found: Iterable[Candidate]
+) -> Iterator[Trial]:
+    """Of candidates with equal loads the trial of the one with the most memory for each GPU.
+
+    One that is refused for what is not of the budget, such as its host, is passed over.
+    """
+    groups: dict[Load, list[tuple[int, Candidate]]] = {}
+    for candidate in found:
+        if gpu_refusal(spec, choice, candidate) is None:
+            budget = _budget_bytes(spec, choice, candidate)
+            groups.setdefault(_load(spec, choice, candidate), []).append((budget, candidate))
+    for load, group in groups.items():
+        for _, candidate in sorted(group, key=itemgetter(0), reverse=True):
+            trial = _judge(spec, choice, candidate, load)
+            if trial.verdict in MEMORY_VERDICTS - {Reason.CUDA_GRAPHS_TOO_LARGE}:
+                yield trial
+                break
+
+
 def hold(
     spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, setting: Setting
 ) -> Trial:
@@ -254,9 +274,10 @@ def hold(
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
         cached=choice.cache is not None,
+        draft_disk_bytes=choice.draft.disk_bytes if choice.draft is not None else 0,
     )
     host = requested_host(spec, needs)
-    why = _host_shortage(candidate, host)
+    why = host_shortage(candidate.pool, candidate.tensor_parallel_size, host)
     verdict = Reason.HOST_TOO_SMALL if why else None
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
@@ -305,24 +326,17 @@ def _rules(choice: Choice) -> EngineRules:
 
 
 def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Load:
-    gpu, memory = candidate.pool.gpu, spec.memory
-    context = spec.context.max_model_len or choice.context_length
-    rules, size = _rules(choice), candidate.tensor_parallel_size
-    defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
-    tokens = memory.max_num_batched_tokens
-    # Engines profile a step with one draft of a sequence at most, so that the logits of more would
-    # come on top of their budget: fewer sequences draft as many tokens as all had without drafts.
-    own = defaults.max_num_seqs // (1 + drafted_tokens(spec))
-    seqs = memory.max_num_seqs or max(own, spec.context.concurrency)
-    if memory.max_num_seqs is None and tokens is not None:
-        seqs = min(seqs, tokens)
+    gpu, size = candidate.pool.gpu, candidate.tensor_parallel_size
+    step = planned_step(spec, choice, gpu)
     return Load(
         tensor_parallel_size=size,
-        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
-        max_num_seqs=seqs,
+        max_num_batched_tokens=step.max_num_batched_tokens,
+        max_num_seqs=step.max_num_seqs,
         dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
         non_torch_bytes=non_torch_bytes(
-            rules.memory, tensor_parallel_size=size, nvlink=gpu.nvlink_gb_per_second > 0
+            _rules(choice).memory,
+            tensor_parallel_size=size,
+            nvlink=gpu.nvlink_gb_per_second > 0,
         ),
     )
 
@@ -366,33 +380,6 @@ def _setting(
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
         speculative_tokens=drafted_tokens(spec),
+        draft=choice.draft.sized if choice.draft is not None else None,
         adapters=planned_adapters(spec),
     ).setting()
-
-
-def _host_shortage(candidate: Candidate, host: HostNeeds) -> str:
-    """What every node of the pool with enough cards lacks; empty when one has all."""
-    groups = [
-        group for group in candidate.pool.groups if group.cards >= candidate.tensor_parallel_size
-    ]
-    if any(group.host_replicas(host) for group in groups):
-        return ""
-    best = {
-        "CPU": (max(group.cpu_millicores for group in groups), host.cpu_millicores),
-        "memory": (max(group.memory_bytes for group in groups), host.memory_bytes),
-        "ephemeral storage": (max(group.disk_bytes for group in groups), host.disk_bytes),
-    }
-    return _shortage_text({name: pair for name, pair in best.items() if pair[0] < pair[1]} or best)
-
-
-def _shortage_text(short: dict[str, tuple[int, int]]) -> str:
-    return ", ".join(
-        f"{name}: {_amount(name, needed)} needed, at most {_amount(name, there)} there"
-        for name, (there, needed) in short.items()
-    )
-
-
-def _amount(name: str, value: int) -> str:
-    if name == "CPU":
-        return f"{value / 1000:g} cores"
-    return format_gib(value)

@@ -19,13 +19,15 @@ def memory_parts(
     activation: int,
     non_torch: int,
     graphs: int,
-    adapters: int,
     kv_cache: int,
     requests: str,
+    draft_weights: int = 0,
+    adapters: int = 0,
 ) -> str:
     """Where the bytes of one GPU go, in one clause."""
     parts = [
         f"weights {format_gib(weights)}",
+        *([f"draft weights {format_gib(draft_weights)}"] if draft_weights else []),
         f"activations {format_gib(activation)}",
         f"non-torch {format_gib(non_torch)}",
     ]

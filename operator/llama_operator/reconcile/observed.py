@@ -141,6 +141,7 @@ class PodFacts:
 
     `gpus` is what the pod requests; `unschedulable`: the scheduler said that no node takes it.
     `job` names the Job of a pod that downloads a model, and `created` is when; empty for others.
+    `progress_address` is where such a pod tells how far it is, while it runs.
     """
 
     name: str
@@ -156,6 +157,7 @@ class PodFacts:
     failure: PodFailure | None
     job: str = ""
     created: str = ""
+    progress_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from llama_operator.api.names import (
     LABEL_INSTANCE,
     LABEL_JOB,
     LABEL_NAME,
+    PROGRESS_PORT,
 )
 from llama_operator.api.reasons import Reason
 from llama_operator.reconcile.observed import PodFacts, PodFailure
@@ -59,7 +60,24 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
         failure=None if ready else _failure(metadata["name"], status),
         job=labels.get(LABEL_JOB, "") if fetches else "",
         created=str(metadata.get("creationTimestamp") or "") if fetches else "",
+        progress_address=_progress_address(metadata, spec, status) if fetches else "",
     )
+
+
+def _progress_address(
+    metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]
+) -> str:
+    """Host and port of a download that runs and has the port; empty for any other."""
+    address = str(status.get("podIP") or "")
+    ports = (port for one in spec.get("containers") or () for port in one.get("ports") or ())
+    if (
+        not address
+        or status.get("phase") != "Running"
+        or metadata.get("deletionTimestamp") is not None
+        or not any(port.get("containerPort") == PROGRESS_PORT for port in ports)
+    ):
+        return ""
+    return f"[{address}]:{PROGRESS_PORT}" if ":" in address else f"{address}:{PROGRESS_PORT}"
 
 
 def _gpus(spec: Mapping[str, Any]) -> int:

@@ -61,7 +61,10 @@ class CacheVolume:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A container that downloads a model to a volume; `env` is the token and the way to the hub."""
+    """A container that downloads a model to a volume; `env` is the token and the way to the hub.
+
+    `progress_port` is where it tells how far it is, on the pod's own address; 0 for nowhere.
+    """
 
     image: str
     args: tuple[str, ...]
@@ -73,6 +76,7 @@ class Fetch:
     mount_path: str
     scratch_path: str
     user_id: int
+    progress_port: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from llama_operator.catalog.host_tables import disk_margin, engine_loading
 from llama_operator.catalog.rows import EngineHost, Scheme
 from llama_operator.sizing.adapters import Adapters, file_bytes, host_copy_bytes
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
+from llama_operator.sizing.draft import draft_host
 from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import offload, offloads
@@ -157,6 +158,7 @@ def host_needs(
     ranks: int | None = None,
     quantize_at_load: bool = False,
     cached: bool = False,
+    draft_disk_bytes: int = 0,
 ) -> HostNeeds:
     """What a replica asks of its node; `host_parts` says where its memory goes.
 
@@ -167,6 +169,7 @@ def host_needs(
         ranks: GPUs on this node; None when all of them are.
         quantize_at_load: whether the files are 16-bit ones that the engine quantizes.
         cached: whether a volume of its own holds the files, so that the node's disk does not.
+        draft_disk_bytes: of the files of the model that drafts.
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
@@ -182,6 +185,7 @@ def host_needs(
             if cached
             else model_disk_bytes(download_bytes, setting.scheme)
             + adapter_disk_bytes(setting.model, setting.adapters)
+            + draft_disk_bytes
         ),
     )
 
@@ -253,12 +257,12 @@ def host_parts(
     )
     if not offloads(setting):
         return parts
-    left = offload(setting).host
+    left, drafts = offload(setting).host, draft_host(setting)
     return replace(
         parts,
-        weights_bytes=left.weights_bytes,
-        kv_cache_bytes=left.kv_cache_bytes,
-        compute_bytes=left.compute_bytes,
+        weights_bytes=left.weights_bytes + drafts.weights_bytes,
+        kv_cache_bytes=left.kv_cache_bytes + drafts.kv_cache_bytes,
+        compute_bytes=left.compute_bytes + drafts.compute_bytes,
     )
 
 

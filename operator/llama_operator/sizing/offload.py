@@ -248,15 +248,19 @@ class _Division:
     def _host_compute(self, *, pipeline: bool) -> int:
         """Pinned buffers for what passes between host and GPU. Upper bound.
 
-        Inputs `ubatch * (2 * h + n_ctx) * 4`: hidden states, and the attention mask; as many copies
-        as the pipeline has. Outputs `S * (V + h) * 4`: logits and a hidden state of each sequence
-        and of each of its drafts. Logs of Llama 3 8B (8,192 tokens, 4 sequences) say 24.01 and 2.02
-        MiB, where the bound gives 32 and 2.02; of DeepSeek-V2-Lite with 2,048, 4,096 and 8,192
-        tokens 12.01, 16.01 and 24.01 MiB, as it gives.
+        Inputs `ubatch * (2 * h * 4 + n_ctx * m)`: hidden states, and the attention mask with `m`
+        bytes an element; as many copies as the pipeline has. Outputs `S * (V + h) * 4`: logits and
+        a hidden state of each sequence and of each of its drafts. Logs of versions whose mask has 4
+        bytes: Llama 3 8B (8,192 tokens, 4 sequences) 24.01 and 2.02 MiB, where the bound gives 32
+        and 2.02; DeepSeek-V2-Lite with 2,048, 4,096 and 8,192 tokens 12.01, 16.01 and 24.01 MiB, as
+        it gives.
         """
         setting, model = self._setting, self._setting.model
-        states = INPUT_STATES * model.hidden_size + setting.max_model_len
-        inputs = setting.max_num_batched_tokens * states * FLOAT32_BYTES
+        flash = setting.flash_attention
+        mask_bytes = setting.rules.memory.mask_bytes if flash else FLOAT32_BYTES
+        states_bytes = INPUT_STATES * model.hidden_size * FLOAT32_BYTES
+        row_bytes = states_bytes + setting.max_model_len * mask_bytes
+        inputs = setting.max_num_batched_tokens * row_bytes
         outputs = setting.verified_tokens * (model.vocab_size + model.hidden_size) * FLOAT32_BYTES
         return inputs * (PIPELINE_COPIES if pipeline else 1) + outputs
 

@@ -108,7 +108,9 @@ def compute_buffer_bytes(
     """Upper bound of llama.cpp's compute buffer on one GPU; memory model, section 7.
 
     `ubatch * (V + 3*i + 6*h) * 4`, and `ubatch * n_ctx * H * 4` without flash attention; four
-    times that when several GPUs work as a pipeline.
+    times that when several GPUs work as a pipeline. A llama-server of b11434 reserves logits of one
+    token for each slot (tools/server/server-context.cpp, `n_outputs_max`): seen running on a CPU,
+    its buffer does not grow with V. V stays in the bound, as no GPU has been measured.
 
     Args:
         model: its vocabulary, widths and heads.

@@ -17,7 +17,7 @@ from llama_operator.sizing.engine_budget import (
 )
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
-from llama_operator.sizing.settings import Setting, default_dtype
+from llama_operator.sizing.settings import Draft, Setting, default_dtype
 
 _SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
 """GGUF file types of models that are not quantized."""
@@ -52,6 +52,7 @@ class Serving:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step.
+        draft: the model that drafts them.
         adapters: LoRA adapters beside the model; None for none.
     """
 
@@ -78,6 +79,7 @@ class Serving:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    draft: Draft | None = None
     adapters: Adapters | None = None
 
     def setting(self) -> Setting:
@@ -120,6 +122,7 @@ class Serving:
             expert_parallel=self.expert_parallel,
             flash_attention=self.flash_attention,
             speculative_tokens=self.speculative_tokens,
+            draft=self.draft,
             adapters=self.adapters,
         )
 

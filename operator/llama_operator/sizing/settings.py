@@ -17,6 +17,19 @@ BFLOAT16_SINCE: Final = (8, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A smaller model that drafts tokens, on the GPUs of the model that verifies them.
+
+    Attributes:
+        model: its shape.
+        scheme: how its weights are stored.
+    """
+
+    model: ModelShape
+    scheme: Scheme
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A model, a scheme, an engine version, a GPU and the engine's settings, all known.
 
@@ -44,6 +57,7 @@ class Setting:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step, and verified beside its own.
+        draft: the model that drafts them; None where none does.
         adapters: LoRA adapters beside the model; None for none.
     """
 
@@ -68,6 +82,7 @@ class Setting:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    draft: Draft | None = None
     adapters: Adapters | None = None
 
     @property

@@ -121,5 +121,5 @@ def _taken(
             if adapters
             else 0
         )
-        found.append(Taken(weights, activation, non_torch, graphs, beside))
+        found.append(Taken(weights, activation, non_torch, graphs, adapter_bytes=beside))
     return tuple(found)

@@ -202,6 +202,8 @@ def test_nothing_is_passed_over_that_fits(spec: LlamaDeploymentSpec, inventory: 
     if isinstance(outcome, Misfit):
         assert outcome.trials == tuple(tried)
         assert all(trial.verdict for trial in tried)
+        held = (trial.longest_context(spec.context.concurrency) for trial in tried)
+        assert outcome.longest_context == max(held, default=0)
     else:
         assert outcome.trial in tried
         first = next(trial.choice for trial in tried if trial.verdict is None)

@@ -198,3 +198,42 @@ def test_a_download_that_ended_well_is_no_failure() -> None:
     facts = pod_facts(fetching(0, "{}", init=True))
     assert facts is not None
     assert facts.failure is None
+
+
+@pytest.mark.parametrize(
+    ("status", "port", "deleting", "address"),
+    [
+        pytest.param(
+            {"phase": "Running", "podIP": "10.0.0.7"}, 8090, False, "10.0.0.7:8090", id="it runs"
+        ),
+        pytest.param(
+            {"phase": "Running", "podIP": "fd00::7"}, 8090, False, "[fd00::7]:8090", id="IPv6"
+        ),
+        pytest.param({"phase": "Running"}, 8090, False, "", id="no address yet"),
+        pytest.param({"phase": "Pending", "podIP": "10.0.0.7"}, 8090, False, "", id="it waits"),
+        pytest.param({"phase": "Succeeded", "podIP": "10.0.0.7"}, 8090, False, "", id="it is done"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 8090, True, "", id="it ends"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 0, False, "", id="of old"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 22, False, "", id="another port"),
+    ],
+)
+def test_where_a_download_tells_how_far_it_is(
+    status: dict[str, Any], port: int, deleting: bool, address: str
+) -> None:
+    body = fetching(0, "")
+    body["status"] = status
+    ports = [{"name": "progress", "containerPort": port}] if port else []
+    body["spec"]["containers"] = [{"name": "fetch", "ports": ports}]
+    if deleting:
+        body["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    facts = pod_facts(body)
+    assert facts is not None
+    assert facts.progress_address == address
+
+
+def test_an_engine_is_not_asked_how_far_it_is() -> None:
+    body = pod({"phase": "Running", "podIP": "10.0.0.7"})
+    body["spec"] = {"containers": [{"ports": [{"containerPort": 8090}]}]}
+    facts = pod_facts(body)
+    assert facts is not None
+    assert facts.progress_address == ""
