@@ -27,8 +27,7 @@ class MemoryPerGpu(ApiModel):
     """Where each byte of one GPU goes. All values are bytes on the fullest GPU of a replica.
 
     `budget = weights + draftWeights + adapters + activation + nonTorch + cudaGraphs + kvCache`;
-    engines that
-    capture graphs outside their budget hold them in `headroom`.
+    engines that capture graphs outside their budget hold them in `headroom`.
     """
 
     total_bytes: ByteCount = Field(

@@ -51,7 +51,7 @@ def serving_parts(
     draft_weights_bytes: int = 0,
 ) -> tuple[Part, ...]:
     """What an engine takes of a GPU, in the order of the bar."""
-    drafts = (Part("D", "draft weights", "white on cyan", draft_weights_bytes),)
+    drafts = (Part("D", "draft weights", "white on bright_black", draft_weights_bytes),)
     return (
         Part("W", "weights", "white on blue", weights_bytes),
         *(drafts if draft_weights_bytes else ()),
