@@ -1,5 +1,6 @@
 """Engines with the rendered arguments of a draft model draft with it, and answer as without."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,12 @@ from support.rendered_engine import (
     NAME,
     RenderedEngine,
     add_repositories,
+    deployment,
+    planned,
 )
 from support.tiny_llama import TinyLlama, make_tiny_llama
 
+KV_BUFFER = re.compile(r"KV buffer size = +([0-9.]+) MiB")
 TOKENS = 32
 """Few enough that no near tie of a random model is decided otherwise by another sum's order."""
 
@@ -73,7 +77,12 @@ def test_llama_server_drafts_with_the_model_of_the_plan(
         drafted = answer(process.url, NAME)
         metrics = process.get("/metrics")[1]
         assert answers(process.url, NAME) == answers(llama_cpp.url, NAME)
+        caches = KV_BUFFER.findall(process.text())
 
+    # A context for each, of 2 slots of 2,048 tokens: 2 layers and 1 of 2 x 2 heads x 64 x 2 bytes
+    assert caches == ["4.00", "2.00"]
+    plan = planned(deployment("LlamaCpp", both.url, CONTEXT_PER_SLOT, "", drafted=True))
+    assert plan.memory_per_gpu.kv_cache_bytes == 6 << 20
     assert drafted.model_extra["timings"]["draft_n"] > 0
     [counted] = [
         line.rpartition(" ")[2]

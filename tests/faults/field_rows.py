@@ -281,16 +281,16 @@ ROWS = (
     ),
     Row(
         "spec.speculative.draftModel.model", "llama-3.1", "llama-guard-3",
-        drafted("8b", "pytorch", tokenSecretRef=TOKEN), required=True,
+        drafted("8b", "pytorch", tokenSecretRef=TOKEN), unset="spec.speculative",
         refused=("llama-9", "UnknownModel"),
     ),
     Row(
         "spec.speculative.draftModel.size", "70b", "8b", drafted("8b", "awq", size="405b"),
-        required=True, refused=("9b", "UnknownModel"),
+        unset="spec.speculative", refused=("9b", "UnknownModel"),
     ),
     Row(
         "spec.speculative.draftModel.format", "gptq", "fp8", drafted("8b", "awq"),
-        required=True, refused=("ggufv2", "UnsupportedFormat"),
+        unset="spec.speculative", refused=("ggufv2", "UnsupportedFormat"),
     ),
     Row(
         "spec.speculative.draftModel.quantization", "w4a16", "Int4", drafted("8b", "gptq"),

@@ -49,6 +49,7 @@ def _facts(plan: Plan) -> dict[str, str]:
     return {
         "model": f"{plan.model} {plan.size}, {plan.format} ({plan.quantization})",
         "repository": f"{plan.repository} ({plan.hub}{', gated' if plan.gated else ''})",
+        **_draft_facts(plan),
         "engine": f"{plan.engine} {plan.engine_version}, {plan.image}",
         "GPUs": f"{plan.gpus}, tensor parallel size {plan.tensor_parallel_size}",
         "accepted": ", ".join(plan.gpu.accepted_products),
@@ -65,6 +66,14 @@ def _facts(plan: Plan) -> dict[str, str]:
         ),
         "start": f"at most {plan.startup_seconds:,} s",
     }
+
+
+def _draft_facts(plan: Plan) -> dict[str, str]:
+    draft = plan.draft
+    if draft is None:
+        return {}
+    what = f"{draft.model} {draft.size}, {draft.format} ({draft.quantization})"
+    return {"draft": f"{what}, {draft.repository}{' (gated)' if draft.gated else ''}"}
 
 
 def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:

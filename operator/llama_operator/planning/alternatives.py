@@ -28,7 +28,6 @@ from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.checkpoints import checkpoint_bytes
-from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.sizing.engine_budget import highest_utilization_percent, share_bytes
 from llama_operator.sizing.nearest import FP8_CAPABILITY, SMALLER_BATCHES, USEFUL_CONTEXT_TOKENS
 from llama_operator.units import format_gib
@@ -256,8 +255,7 @@ def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """The other counts of an entry of spec.hardware, larger ones first to be tried."""
     if not ground.trials:
         return
-    choice = ground.trials[0].choice
-    sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
+    sizes = ground.trials[0].choice.tensor_parallel_sizes
     for index, entry in enumerate(ground.spec.hardware):
         if entry.count is None:
             continue

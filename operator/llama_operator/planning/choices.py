@@ -26,6 +26,7 @@ from llama_operator.planning.drafts import DraftChoice, check_draft, draft_choic
 from llama_operator.sizing.adapters import Adapters, file_bytes
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
+from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.sizing.host import adapter_disk_bytes, model_disk_bytes
 from llama_operator.sizing.models.model import ModelShape
 
@@ -86,6 +87,16 @@ class Choice:
     def publications(self) -> tuple[Publication, ...]:
         """All that is downloaded."""
         return (self.publication, *((self.draft.publication,) if self.draft else ()))
+
+    @property
+    def tensor_parallel_sizes(self) -> tuple[int, ...]:
+        """Numbers of GPUs that it can be divided over, and the draft model as well."""
+        engine, draft = self.version.engine, self.draft
+        own = valid_tensor_parallel_sizes(engine, self.shape, self.scheme)
+        if draft is None:
+            return own
+        its = valid_tensor_parallel_sizes(engine, draft.shape, draft.scheme)
+        return tuple(size for size in own if size in its)
 
     @property
     def context_length(self) -> int:

@@ -315,10 +315,10 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
     if setting.gpu_layers is not None:
         yield f"gpuLayers {setting.gpu_layers}: as asked; {offload(setting).message}"
     if not is_measured(setting.rules):
-        per_token = token_bytes(
-            choice.shape,
-            tensor_parallel_size=size,
-            element=element_size(setting.kv_cache_dtype, setting.dtype_bytes),
+        models = (choice.shape, *((choice.draft.shape,) if choice.draft is not None else ()))
+        element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
+        per_token = sum(
+            token_bytes(model, tensor_parallel_size=size, element=element) for model in models
         )
         yield (
             f"{choice.engine.name} {choice.version.version} has not been measured: "

@@ -11,7 +11,6 @@ from llama_operator.planning.outcome import Refusal
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import STAGES, Trial
 from llama_operator.planning.wording import counted, memory_parts, requests_text
-from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.units import format_gib
 
 TOLD_LIMIT: Final = 8
@@ -102,10 +101,9 @@ def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str
     if reason is Reason.HOST_TOO_SMALL:
         return f"{choice.title}: {gpus} hold it, but no node of theirs offers enough: {trial.why}"
     if reason is Reason.TENSOR_PARALLEL_SIZE and trial.candidate.pool.divisible:
-        sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
         return (
             f"{choice.title} cannot be divided over {gpus}: {trial.why}; "
-            f"counts that can: {', '.join(map(str, sizes))}"
+            f"counts that can: {', '.join(map(str, choice.tensor_parallel_sizes))}"
         )
     if reason is Reason.UNSUPPORTED_GPU:
         kinds = dict.fromkeys((other.candidate.pool.product, other.why) for other in trials)

@@ -3,7 +3,8 @@
 vLLM and SGLang divide it over the same ranks, and its layers keep the same tokens as the others;
 llama.cpp gives it a context of its own, as long and as many-fold. Each row of engine_drafts.csv has
 its source. The two compute one after the other, so that the larger peak of activations counts;
-llama.cpp has a compute buffer for each.
+llama.cpp has a compute buffer for each. It divides the draft by what the model left free, so that
+the fullest GPU holds no more of it than the even part that is counted here.
 """
 
 from dataclasses import replace

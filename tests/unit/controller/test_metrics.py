@@ -76,6 +76,16 @@ def test_a_status_becomes_series() -> None:
     assert series(metrics.registry, "ml") == expected
 
 
+def test_the_weights_of_a_draft_model_are_a_part_of_their_own() -> None:
+    metrics = Metrics()
+    drafted = plan()
+    memory = drafted.memory_per_gpu.model_copy(update={"draft_weights_bytes": 2_489_454_592})
+    drafted = drafted.model_copy(update={"memory_per_gpu": memory})
+    metrics.deployments.show("ml", "a", status(READY).model_copy(update={"plan": drafted}))
+    found = series(metrics.registry, "ml")
+    assert found["llama_operator_memory_estimated_bytes", "draft_weights"] == 2_489_454_592
+
+
 def test_a_new_status_replaces_the_series_of_the_old_one() -> None:
     metrics = Metrics()
     metrics.deployments.show("ml", "llama", status(READY, ROLLING))

@@ -240,6 +240,30 @@ def test_the_plan_has_the_draft_and_its_bytes() -> None:
     ) in found.reasons
 
 
+@pytest.mark.parametrize(
+    ("fields", "draft"),
+    [
+        pytest.param({"format": "awq"}, {}, id="vLLM"),
+        pytest.param({"format": "awq", "engine": {"type": "SGLang"}}, {}, id="SGLang"),
+        pytest.param({"format": "ggufv2"}, {"format": "ggufv2"}, id="llama.cpp"),
+        pytest.param({"format": "mlx"}, {"format": "mlx"}, id="MLX"),
+    ],
+)
+def test_the_parts_of_a_plan_add_up(fields: dict[str, Any], draft: dict[str, Any]) -> None:
+    wanted = spec(size="8b", **fields, **drafted(**draft))
+    memory = planned(wanted, node("a", A100, 1)).plan.memory_per_gpu
+    assert memory.draft_weights_bytes
+    assert memory.budget_bytes == (
+        memory.weights_bytes
+        + memory.draft_weights_bytes
+        + memory.activation_bytes
+        + memory.non_torch_bytes
+        + memory.cuda_graph_bytes
+        + memory.kv_cache_bytes
+    )
+    assert memory.headroom_bytes == memory.total_bytes - memory.budget_bytes
+
+
 @pytest.mark.parametrize("tokens", [1, 4])
 def test_fewer_sequences_run_with_drafts(tokens: int) -> None:
     found = planned(spec(size="8b", format="awq", **drafted(numTokens=tokens)), node("a", A100, 1))
