@@ -78,6 +78,23 @@ def test_a_missing_compiler_is_explained_before_anything_is_fetched(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_missing_openssl_is_explained_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        '#!/bin/sh\ncase "$*" in *-lssl*) echo "openssl/ssl.h: No such file" >&2; exit 1; esac\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(
+        ToolMissingError,
+        match=r"(?s)OpenSSL 3 with headers and static libraries.*libssl-dev.*No such file",
+    ):
+        llama_cpp.build(tmp_path / "llama-server", SilentProgress(), 0, 3)
+    assert list(tmp_path.iterdir()) == [compiler]
+
+
 def test_a_package_with_another_hash_is_not_installed(tmp_path: Path) -> None:
     wheel = tmp_path / "thing-1.0-py3-none-any.whl"
     wheel.write_bytes(b"not what was pinned")
