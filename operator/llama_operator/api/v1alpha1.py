@@ -22,6 +22,7 @@ from llama_operator.api.features import (
     TlsSpec,
 )
 from llama_operator.api.fields import (
+    ATOMIC,
     EngineVersionName,
     EnvironmentName,
     GpuProduct,
@@ -267,6 +268,7 @@ class LlamaDeploymentSpec(ApiModel):
     cache: CacheSpec | None = Field(
         default=None,
         description="Volume that holds the model, e.g. claim {}. Unset: each pod downloads it.",
+        json_schema_extra=ATOMIC,
     )
     served_model_names: list[ServedModelName] = Field(
         default=[],
@@ -295,6 +297,7 @@ class LlamaDeploymentSpec(ApiModel):
     speculative: SpeculativeSpec | None = Field(
         default=None,
         description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
+        json_schema_extra=ATOMIC,
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."
