@@ -21,6 +21,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         pytest.param(pins.LLAMA_CPP_BUILD, "cmake", id="cmake"),
         pytest.param(pins.LLAMA_CPP_BUILD, "ninja", id="ninja"),
         pytest.param(pins.MLX, "mlx-lm", id="MLX"),
+        pytest.param(pins.VLLM, "vllm", id="vLLM"),
     ],
 )
 def test_each_is_pinned_to_a_full_version(requirements: Path, package: str) -> None:
@@ -109,10 +110,11 @@ def test_the_command_knows_its_engines(engines: Engines) -> None:
         command = [sys.executable, TOOLS / "engines", "build", *names]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert build("llama-server", "mlx").stdout.splitlines() == [
+    assert build("llama-server", "mlx", "vllm").stdout.splitlines() == [
         str(engines.llama_server),
         str(engines.mlx_python),
+        str(engines.vllm_python),
     ]
-    refused = build("vllm")
+    refused = build("sglang")
     assert refused.returncode == 2
-    assert refused.stderr == "error: vllm is not one of llama-server, mlx\n"
+    assert refused.stderr == "error: sglang is not one of llama-server, mlx, vllm\n"
