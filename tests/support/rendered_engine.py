@@ -5,9 +5,8 @@ files come from a hub on this machine, which `spec.engine.env` names as a mirror
 """
 
 import json
+import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.outcome import Planned
 from llama_operator.planning.plan import plan
 from llama_operator.units import GIB
-from support.engine_process import LOOPBACK, EngineProcess
+from support.engine_process import LOOPBACK, EngineProcess, get
 from support.tiny_llama import (
     CONTEXT,
     HEAD_DIM,
@@ -112,12 +111,13 @@ def add_repositories(
 
 
 def deployment(
-    name: str, hub: str, context: int, token: str, *, drafted: bool = False
+    name: str, hub: str, context: int, token: str, *, drafted: bool = False, tls: bool = False
 ) -> LlamaDeployment:
     """The deployment of the tiny model by an engine, with a hub as its mirror."""
     draft = {"model": "tiny-draft", "size": "4m", "format": FORMATS[name]}
     drafts = {"speculative": {"draftModel": draft}} if drafted else {}
     secret = {"tokenSecretRef": {"name": "hub-token"}} if token else {}
+    https = {"tls": {"secretName": "tiny-tls"}} if tls else {}
     return LlamaDeployment.parse({
         "metadata": {"name": NAME},
         "spec": {
@@ -128,6 +128,7 @@ def deployment(
             "context": {"maxModelLen": context, "concurrency": SLOTS},
             **secret,
             **drafts,
+            **https,
         },
     })  # fmt: skip
 
@@ -150,9 +151,10 @@ def container(
     token: str = "",
     *,
     drafted: bool = False,
+    tls: bool = False,
 ) -> Container:
     """What is rendered for it."""
-    body = deployment(name, hub, context, token, drafted=drafted)
+    body = deployment(name, hub, context, token, drafted=drafted, tls=tls)
     return engine(name).container(planned(body), body)
 
 
@@ -160,7 +162,8 @@ def container(
 class RenderedEngine:
     """An engine's program with rendered arguments, on this machine.
 
-    `program` is what the image's entrypoint is; `python` the interpreter that is `python3` there.
+    `program` is what the image's entrypoint is; `python` the interpreter that is `python3` there;
+    `token` is the hub's, and `tls` a folder with the files of the Secret of `spec.tls`.
     """
 
     container: Container
@@ -169,6 +172,7 @@ class RenderedEngine:
     port: int
     directory: Path
     token: str = ""
+    tls: Path | None = None
 
     @classmethod
     def make(
@@ -182,14 +186,15 @@ class RenderedEngine:
         token: str = "",
         *,
         drafted: bool = False,
+        tls: Path | None = None,
     ) -> Self:
-        """LlamaCpp or MLX; `token` is the key of the Secret that the deployment refers to."""
-        rendered = container(name, hub, context, token, drafted=drafted)
+        """LlamaCpp or MLX; with a token or TLS the deployment refers to a Secret that has it."""
+        rendered = container(name, hub, context, token, drafted=drafted, tls=tls is not None)
         if name == "LlamaCpp":
             program: tuple[str, ...] = (str(engines.llama_server),)
-            return cls(rendered, program, None, port, directory, token)
+            return cls(rendered, program, None, port, directory, token, tls)
         program = (str(engines.mlx_python), "-m", "mlx_lm", "server")
-        return cls(rendered, program, engines.mlx_python, port, directory, token)
+        return cls(rendered, program, engines.mlx_python, port, directory, token, tls)
 
     def without(self, *arguments: str) -> Self:
         """The same without some of its arguments."""
@@ -228,9 +233,9 @@ class RenderedEngine:
         }
         if word in words:
             return words[word]
-        for scratch in self.container.scratch:
-            if word == scratch.path or word.startswith(f"{scratch.path}/"):
-                return f"{self.folder(scratch.path)}{word.removeprefix(scratch.path)}"
+        for mounted in (*self.container.scratch, *self.container.files):
+            if word == mounted.path or word.startswith(f"{mounted.path}/"):
+                return f"{self.folder(mounted.path)}{word.removeprefix(mounted.path)}"
         return word.replace(f"{LOOPBACK}:{self.container.port}/", f"{LOOPBACK}:{self.port}/")
 
     def folder(self, path: str) -> Path:
@@ -241,7 +246,18 @@ class RenderedEngine:
         """Start it; its working folder is not one of its own."""
         for scratch in self.container.scratch:
             self.folder(scratch.path).mkdir(parents=True, exist_ok=True)
-        return EngineProcess(self.arguments, self.port, self.directory, self.environment)
+        if self.tls is not None:
+            self.mount(self.tls)
+        return EngineProcess(
+            self.arguments, self.port, self.directory, self.environment, self.container.https
+        )
+
+    def mount(self, secret: Path) -> None:
+        """Put a Secret's values, each a file by its key, where the container has them."""
+        [files] = self.container.files
+        self.folder(files.path).mkdir(exist_ok=True)
+        for key, name in files.files:
+            shutil.copyfile(secret / key, self.folder(files.path) / name)
 
     def wait_started(self, process: EngineProcess) -> None:
         """Wait until the startup probe succeeds, as the kubelet does."""
@@ -252,12 +268,9 @@ class RenderedEngine:
         if isinstance(probe, ExecProbe):
             command = [self.translated(word) for word in probe.command]
             return run(command, self.environment, probe.timeout_seconds)
-        url = f"http://{LOOPBACK}:{self.port}{probe.path}"
-        try:
-            with urllib.request.urlopen(url, timeout=probe.timeout_seconds) as answer:
-                return 200 <= answer.status < 400
-        except (urllib.error.HTTPError, OSError):
-            return False
+        scheme = "https" if self.container.https else "http"
+        url = f"{scheme}://{LOOPBACK}:{self.port}{probe.path}"
+        return 200 <= get(url, probe.timeout_seconds)[0] < 400
 
 
 def run(command: list[str], environment: Mapping[str, str], timeout: int) -> bool:

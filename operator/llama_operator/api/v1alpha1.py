@@ -22,6 +22,7 @@ from llama_operator.api.features import (
     TlsSpec,
 )
 from llama_operator.api.fields import (
+    ATOMIC,
     EngineVersionName,
     EnvironmentName,
     GpuProduct,
@@ -48,37 +49,6 @@ PLURAL: Final = "llamadeployments"
 SHORT_NAME: Final = "llama"
 CATEGORY: Final = "llm"
 
-RESERVED_ARGUMENTS: Final = (
-    "--config",
-    "--cpu-offload-gb",
-    "--data-parallel-size",
-    "--device-memory-utilization",
-    "--dtype",
-    "--enforce-eager",
-    "--gpu-memory-utilization",
-    "--headless",
-    "--hf-token",
-    "--host",
-    "--kv-cache-dtype",
-    "--kv-cache-memory-bytes",
-    "--max-model-len",
-    "--max-num-batched-tokens",
-    "--max-num-seqs",
-    "--model",
-    "--nnodes",
-    "--no-enforce-eager",
-    "--node-rank",
-    "--num-gpu-blocks-override",
-    "--pipeline-parallel-size",
-    "--port",
-    "--quantization",
-    "--served-model-name",
-    "--shutdown-timeout",
-    "--tensor-parallel-size",
-    "--uds",
-)
-"""Arguments that the plan or the Service decides (vLLM 0.33, captured flags)."""
-
 RESERVED_ENVIRONMENT: Final = (
     "HF_HOME",
     "HF_TOKEN",
@@ -96,30 +66,14 @@ RESERVED_ENVIRONMENT: Final = (
 """Environment that the operator sets itself, or that would bypass the device plugin."""
 
 
-def _is_reserved(argument: str) -> bool:
-    name = argument.split("=", 1)[0].replace("_", "-")
-    return name.startswith("-") and any(known.startswith(name) for known in RESERVED_ARGUMENTS)
-
-
 ExtraArgument = Annotated[
     PrintableText,
     ruled(
         Rule(
             expression="!self.matches('^-[A-Za-z]')",
-            message="write the long form of the argument, such as --seed=7",
+            message="write the long form of the argument, which begins with two dashes",
             holds=lambda value: re.match("-[A-Za-z]", value) is None,
-        ),
-        Rule(
-            expression=(
-                f"!self.startsWith('-') || !{list(RESERVED_ARGUMENTS)!r}"
-                ".exists(known, known.startsWith(self.split('=')[0].replace('_', '-')))"
-            ),
-            message=(
-                "the plan decides this argument, or one that it abbreviates; use spec.context, "
-                "spec.memory, spec.hardware, spec.servedModelNames or spec.tokenSecretRef instead"
-            ),
-            holds=lambda value: not _is_reserved(value),
-        ),
+        )
     ),
 ]
 
@@ -170,8 +124,8 @@ class EngineSpec(ApiModel):
     extra_args: list[ExtraArgument] = Field(
         default=[],
         max_length=64,
-        description="Arguments appended to the engine's command line, one word an item, "
-        "e.g. --seed=7.",
+        description="Arguments appended to the engine's command line, one word an item, none that "
+        "the plan decides, e.g. --seed=7, or --seed and 7 for LlamaCpp.",
     )
     env: Annotated[list[EnvironmentVariable], keyed_by("name")] = Field(
         default=[],
@@ -315,6 +269,7 @@ class LlamaDeploymentSpec(ApiModel):
     cache: CacheSpec | None = Field(
         default=None,
         description="Volume that holds the model, e.g. claim {}. Unset: each pod downloads it.",
+        json_schema_extra=ATOMIC,
     )
     served_model_names: list[ServedModelName] = Field(
         default=[],
@@ -343,6 +298,7 @@ class LlamaDeploymentSpec(ApiModel):
     speculative: SpeculativeSpec | None = Field(
         default=None,
         description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
+        json_schema_extra=ATOMIC,
     )
     lora: LoraSpec | None = Field(
         default=None,

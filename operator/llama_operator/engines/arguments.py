@@ -59,6 +59,16 @@ def check_engine(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     check_extras(spec, version)
 
 
+def follows(plan: Plan, spec: LlamaDeploymentSpec) -> bool:
+    """Whether the engine of a plan can follow a spec, and extra arguments leave the plan be."""
+    version = EngineVersion(plan.engine, plan.engine_version, default=False, source="the plan")
+    try:
+        check_engine(spec, version)
+    except SpecError:
+        return False
+    return True
+
+
 def check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     """Check that an engine version can follow the fields of a spec.
 

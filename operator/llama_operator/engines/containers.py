@@ -6,6 +6,8 @@ from typing import Final
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.enums import Hub
 from llama_operator.api.plan import Plan
+from llama_operator.catalog.engine_telemetry import telemetry_off
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.engine import EnvVar, HttpProbe, Scratch
 from llama_operator.units import GIB, ceil_div
 
@@ -107,6 +109,13 @@ def offline(plan: Plan) -> Iterator[EnvVar]:
         yield EnvVar("HF_HUB_OFFLINE", "1")
         yield EnvVar("TRANSFORMERS_OFFLINE", "1")
         yield EnvVar("HF_MODULES_CACHE", f"{TEMPORARY_PATH}/huggingface/modules")
+
+
+def no_telemetry(plan: Plan) -> Iterator[EnvVar]:
+    """What keeps the engine and its libraries from sending usage statistics."""
+    off = telemetry_off(plan.engine, version_numbers(plan.engine_version))
+    for name, value in off.items():
+        yield EnvVar(name, value)
 
 
 def asks_model_scope(plan: Plan) -> bool:

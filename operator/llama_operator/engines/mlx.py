@@ -21,6 +21,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     startup_failures,
     temporary_folder,
@@ -115,4 +116,5 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
     yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
     yield from offline(plan)
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)

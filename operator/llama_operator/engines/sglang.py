@@ -26,6 +26,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     served_names,
     shared_memory,
@@ -158,5 +159,6 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     # By default /health generates a token, which a busy engine does not do in time.
     yield EnvVar("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "false")
     yield EnvVar("SGLANG_WARMUP_TIMEOUT", str(plan.startup_seconds))
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

@@ -7,6 +7,7 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import ANNOTATION_REVISION, revision_name
 from llama_operator.api.plan import Plan
 from llama_operator.api.status import Recommendation
+from llama_operator.engines.arguments import follows
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.reconcile.observed import Json
 from llama_operator.reconcile.revision import (
@@ -56,13 +57,15 @@ def desire(
 
     A recorded revision stays as it is while neither the planning inputs nor the inputs of the pod
     template changed: not for another inventory or catalog, nor for a new version of the operator.
-    An edit that takes the token from a gated plan is planned anew.
+    An edit that takes the token from a gated plan is planned anew, and so is one that the engine of
+    the plan cannot follow.
     """
     planning, template = planning_hash(deployment), template_hash(deployment)
     if recorded is not None and recorded.planning_hash == planning:
         if recorded.template_hash == template:
             return Desired(recorded, recommendation=_new_rendering(recorded, rendering))
-        if deployment.spec.token_secret_ref is not None or not recorded.plan.gated:
+        has_token = deployment.spec.token_secret_ref is not None or not recorded.plan.gated
+        if has_token and follows(recorded.plan, deployment.spec):
             revised = _revise(deployment, recorded, recorded.plan, planning, template, rendering)
             return Desired(revised)
     current = recorded.plan if recorded is not None else deployment.status.plan

@@ -112,17 +112,6 @@ def refusal(version: EngineVersion, **spec: Any) -> SpecError | None:
     return None
 
 
-def extra_refusal(version: EngineVersion, *arguments: str) -> SpecError | None:
-    """As planning reads them: the rules of the API, which are those of vLLM alone, stand apart."""
-    spec = deployment().spec
-    engine = spec.engine.model_copy(update={"extra_args": list(arguments)})
-    try:
-        check_engine(spec.model_copy(update={"engine": engine}), version)
-    except SpecError as error:
-        return error
-    return None
-
-
 def test_every_word_of_the_limits_is_tried() -> None:
     assert tuple(ASKED) == FIELDS
     assert {row.field for row in read_engine_limits()} <= set(FIELDS)
@@ -186,6 +175,32 @@ def test_llama_cpp_takes(spec: dict[str, Any]) -> None:
             "--max_model_len: the plan sets --max-model-len of vLLM; "
             "use spec.context.maxModelLen instead",
             id="vLLM: underscores",
+        ),
+        pytest.param(
+            "vLLM",
+            "--gpu-memory-util=0.9",
+            "--gpu-memory-util: the plan sets --gpu-memory-utilization of vLLM; "
+            "use spec.memory.utilizationPercent instead",
+            id="vLLM: a name cut short",
+        ),
+        pytest.param(
+            "vLLM",
+            "--tensor-parallel-size",
+            "--tensor-parallel-size: the plan sets --tensor-parallel-size of vLLM; "
+            "use spec.hardware[].count instead",
+            id="vLLM: without its value",
+        ),
+        pytest.param(
+            "vLLM",
+            "--hf-token=hf_abc",
+            "--hf-token: the plan sets --hf-token of vLLM; use spec.tokenSecretRef instead",
+            id="vLLM: a token",
+        ),
+        pytest.param(
+            "SGLang",
+            "--device=cpu",
+            "--device: the plan sets --device of SGLang; use spec.hardware[].count instead",
+            id="SGLang: the device",
         ),
         pytest.param(
             "SGLang",
@@ -257,7 +272,7 @@ def test_llama_cpp_takes(spec: dict[str, Any]) -> None:
     ],
 )
 def test_arguments_that_are_refused(engine: str, argument: str, message: str) -> None:
-    error = extra_refusal(engine_version(engine), "7", argument)
+    error = refusal(engine_version(engine), engine={"extraArgs": ["7", argument]})
 
     assert str(error) == f"spec.engine.extraArgs[1]: {message}"
 
@@ -265,7 +280,7 @@ def test_arguments_that_are_refused(engine: str, argument: str, message: str) ->
 @pytest.mark.parametrize("name", ["--", "-", "--=x"])
 @pytest.mark.parametrize("version", ALL)
 def test_nothing_ends_the_options(version: EngineVersion, name: str) -> None:
-    error = extra_refusal(version, name)
+    error = refusal(version, engine={"extraArgs": [name]})
     assert error is not None
     assert error.field == "spec.engine.extraArgs[0]"
 
@@ -298,7 +313,7 @@ def test_every_engine_has_arguments_that_are_taken() -> None:
 
 @pytest.mark.parametrize("version", ALL)
 def test_arguments_that_are_taken(version: EngineVersion) -> None:
-    assert extra_refusal(version, *TAKEN[version.engine]) is None
+    assert refusal(version, engine={"extraArgs": TAKEN[version.engine]}) is None
 
 
 @pytest.mark.parametrize(
