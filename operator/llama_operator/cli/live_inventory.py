@@ -10,8 +10,8 @@ from llama_operator.cluster.connection import connect
 from llama_operator.cluster.resources import NODES, PODS
 from llama_operator.cluster.watch import PAGE_SIZE
 from llama_operator.errors import InputError
-from llama_operator.planning.inventory import Inventory
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.inventory import Inventory, Place
+from llama_operator.planning.nodes import node_offers
 from llama_operator.reconcile.pods import pod_facts
 
 HOW_ELSE = "name a file by --nodes (kubectl get nodes -o json > nodes.json)"
@@ -35,13 +35,13 @@ def live_inventory() -> Inventory:
 
 async def _read() -> Inventory:
     async with ApiClient(connect()) as client:
-        nodes = [facts async for item in _items(client, NODES, {}) if (facts := node_facts(item))]
-        held: Counter[str] = Counter()
+        nodes = [offer async for item in _items(client, NODES, {}) for offer in node_offers(item)]
+        held: Counter[Place] = Counter()
         own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
         async for item in _items(client, PODS, own):
             pod = pod_facts(item)
             if pod is not None and pod.node and not pod.finished:
-                held[pod.node] += pod.gpus
+                held[pod.node, pod.gpu_resource] += pod.gpus
     return Inventory(tuple(nodes), held)
 
 

@@ -21,7 +21,7 @@ from llama_operator.cluster.ledger import Key, Ledger
 from llama_operator.cluster.watch import ObjectKey, Watch
 from llama_operator.cluster.writes import Writes
 from llama_operator.planning.inventory import NodeFacts
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.nodes import node_offers
 from llama_operator.reconcile.observed import Child, PodFacts, child_of
 from llama_operator.reconcile.pods import pod_facts
 
@@ -81,8 +81,8 @@ class Cluster:
             selectors=OWN,
             on_restart=on_restart,
         )
-        self._node_watch: Watch[NodeFacts] = Watch(
-            client, resources.NODES, node_facts, self._node_changed, on_restart=on_restart
+        self._node_watch: Watch[tuple[NodeFacts, ...]] = Watch(
+            client, resources.NODES, _offers, self._node_changed, on_restart=on_restart
         )
 
     @property
@@ -160,8 +160,13 @@ class Cluster:
         if new is None:
             self._on_inventory()
 
-    def _node_changed(self, key: ObjectKey, _: NodeFacts | None, new: NodeFacts | None) -> None:
-        self.ledger.set_node(key[1], new)
+    def _node_changed(
+        self,
+        key: ObjectKey,
+        _: tuple[NodeFacts, ...] | None,
+        new: tuple[NodeFacts, ...] | None,
+    ) -> None:
+        self.ledger.set_node(key[1], new or ())
         self._on_inventory()
 
     async def events_about(self, namespace: str, child: Child, reason: str) -> list[Json]:
@@ -187,3 +192,8 @@ class Cluster:
             return await self.client.get(resources.LLAMA_DEPLOYMENTS, *key)
         except NotFoundError:
             return None
+
+
+def _offers(item: Json) -> tuple[NodeFacts, ...] | None:
+    """What a node offers; None keeps nodes without GPUs out of the store."""
+    return node_offers(item) or None

@@ -295,9 +295,7 @@ class Reconciler:
             return ""
         chosen = desired.plan
         replicas = effective_replicas(deployment)
-        self._cluster.ledger.reserve(
-            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, replicas)
-        )
+        self._cluster.ledger.reserve(key, Reservation.of(chosen.gpu, replicas))
         bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
         unbound = replicas - bound
         if unbound <= 0:

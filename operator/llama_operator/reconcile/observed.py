@@ -139,14 +139,16 @@ class PodFailure:
 class PodFacts:
     """What a pass needs of one pod.
 
-    `gpus` is what the pod requests; `unschedulable`: the scheduler said that no node takes it.
-    `job` names the Job of a pod that downloads a model, and `created` is when; empty for others.
+    `gpus` is what the pod requests of `gpu_resource`; `unschedulable`: the scheduler said that no
+    node takes it. `job` names the Job of a pod that downloads a model, and `created` is when;
+    empty for others.
     """
 
     name: str
     uid: str
     instance: str
     node: str
+    gpu_resource: str
     gpus: int
     ready: bool
     unschedulable: bool
