@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "prefetch",
     "models",
     "gpus",
+    "inventory",
     "crd",
     "run",
     "completion",
@@ -31,7 +32,7 @@ COMMANDS: Final = (
 """Each is a module beside this one, in the order of the help."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""
-PLANNING: Final = ("plan", "render")
+PLANNING: Final = ("plan", "render", "inventory")
 """Commands that may ask a cluster for its nodes."""
 _EPILOG: Final = """
 Exit status: 0 done, and what was planned fits; 3 it does not fit; 2 bad input.
