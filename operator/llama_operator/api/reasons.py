@@ -149,7 +149,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
         stalled=True,
     ),
     Reason.UNSUPPORTED_GPU: ReasonFacts(
-        "No engine runs on these GPUs, or their compute capability is too low for the quantization.",
+        "No engine runs on these GPUs, or none loads the quantization on them.",
         "Choose another format or GPU.",
         stalled=True,
     ),
