@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -95,3 +96,90 @@ def test_gpus_that_no_engine_serves_are_a_refusal_of_their_own(
     assert "1 node with habana.ai/gaudi, which no engine of the catalog serves" in told
     [row] = inventory(world)["leftOut"]
     assert (row["nodes"], row["cause"]) == (["gaudi-0"], "no engine of the catalog serves it")
+
+
+def resource_slice(world: World, name: str, node: str, gpus: int) -> None:
+    """What NVIDIA's driver publishes of a node with H100, by its public examples."""
+    devices = [
+        {
+            "name": f"gpu-{number}",
+            "attributes": {
+                "type": {"string": "gpu"},
+                "uuid": {"string": f"GPU-{number}"},
+                "productName": {"string": "NVIDIA H100 80GB HBM3"},
+                "architecture": {"string": "Hopper"},
+                "cudaComputeCapability": {"version": "9.0.0"},
+                "driverVersion": {"version": "580.65.6"},
+            },
+            "capacity": {"memory": {"value": "81559Mi"}},
+        }
+        for number in range(gpus)
+    ]
+    world.api.create(
+        "/apis/resource.k8s.io/v1/resourceslices",
+        {
+            "apiVersion": "resource.k8s.io/v1",
+            "kind": "ResourceSlice",
+            "metadata": {"name": name},
+            "spec": {
+                "driver": "gpu.nvidia.com",
+                "nodeName": node,
+                "pool": {"name": node, "generation": 1, "resourceSliceCount": 1},
+                "devices": devices,
+            },
+        },
+    )
+
+
+DEVICE_CLASS = """\
+apiVersion: resource.k8s.io/v1
+kind: DeviceClass
+metadata: {name: gpu.nvidia.com}
+spec:
+  extendedResourceName: nvidia.com/gpu
+  selectors:
+    - cel:
+        expression: >-
+          device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'
+"""
+
+
+@pytest.fixture
+def devices(world: World) -> Iterator[World]:
+    """A node whose GPUs only a ResourceSlice shows, and whose product a label tells."""
+    labels = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
+    world.add_nodes(GpuNode("dra-0", labels=labels))
+    resource_slice(world, "dra-0-gpus", "dra-0", 2)
+    yield world
+    world.kubectl("delete", "resourceslice", "dra-0-gpus", "--ignore-not-found")
+    world.kubectl("delete", "deviceclass", "gpu.nvidia.com", "--ignore-not-found")
+
+
+def test_gpus_of_resource_slices_are_used_once_plain_requests_get_them(
+    devices: World, operator: OperatorProcess
+) -> None:
+    devices.apply("small", SMALL)
+    told = devices.wait_condition("small", "Stalled", "True", "NoGPUs")
+    assert "no DeviceClass stands for nvidia.com/gpu" in told
+    [row] = inventory(devices)["leftOut"]
+    assert (row["product"], row["gpus"], row["nodes"]) == ("NVIDIA-H100-80GB-HBM3", 2, ["dra-0"])
+    devices.kubectl("apply", "-f", "-", stdin=DEVICE_CLASS)
+    plan = devices.wait_ready("small")["status"]["plan"]
+    assert (plan["gpu"]["product"], plan["gpu"]["resource"]) == (
+        "NVIDIA-H100-80GB-HBM3",
+        "nvidia.com/gpu",
+    )
+    assert free(devices) == {"nvidia.com/gpu": (1, 2)}
+
+
+def test_gpus_vanish_with_their_slice(devices: World, operator: OperatorProcess) -> None:
+    devices.kubectl("apply", "-f", "-", stdin=DEVICE_CLASS)
+    devices.wait(
+        "the GPUs are seen",
+        lambda: 'llama_operator_gpu_usable{product="NVIDIA-H100' in operator.get("/metrics")[1],
+    )
+    devices.kubectl("delete", "resourceslice", "dra-0-gpus")
+    devices.wait(
+        "the GPUs are gone",
+        lambda: 'llama_operator_gpu_usable{product="NVIDIA-H100' not in operator.get("/metrics")[1],
+    )
