@@ -40,6 +40,7 @@ _INVALID: Final = f"{MIG_MARK}INVALID"
 """End of the product where slices of a node differ though its MIG strategy is `single`."""
 _AMD_PREFIXES: Final = ("amd.com/gpu.", "beta.amd.com/gpu.")
 """Labels of the AMD node labeller, newer and older."""
+AMD_PRODUCT: Final = "amd.com/gpu.product-name"
 _INTEL_PRODUCT: Final = "gpu.intel.com/product"
 _GAUDI_PRODUCT: Final = "habana.ai/product.name"
 _GKE_PARTITION: Final = "cloud.google.com/gke-gpu-partition-size"
@@ -109,7 +110,7 @@ def _nvidia(labels: Mapping[str, Any], resource: str, gpus: int) -> GpuLabels:
         _capability(labels),
         replicas,
         sharing,
-        contradiction=f"{NVIDIA_PRODUCT} says that its MIG slices differ"
+        contradiction=f"with MIG slices that differ ({NVIDIA_PRODUCT})"
         if product.endswith(_INVALID)
         else "",
     )
@@ -173,11 +174,16 @@ def _amd(labels: Mapping[str, Any]) -> GpuLabels:
             mib = (vram or 0) // MIB
             known = mib if 0 < mib <= MEMORY_LIMIT_MIB else None
             return GpuLabels(label, sys.intern(product), known)
-    return GpuLabels(f"{_AMD_PREFIXES[0]}product-name", "")
+    return GpuLabels(AMD_PRODUCT, "")
 
 
 def _cloud(labels: Mapping[str, Any], resource: str, gpus: int) -> GpuLabels:
-    """GPUs that a label of a cloud names: memory and capability are those of the catalog's row."""
+    """GPUs that a label of a cloud names: memory and capability are those of the catalog's row.
+
+    The selector asks that the label of GPU Feature Discovery, or of AMD's labeller, is absent:
+    where it is there it may tell of slices and shares, which the label of the cloud does not.
+    """
+    discovered = AMD_PRODUCT if resource == AMD else NVIDIA_PRODUCT
     for label in NODE_LABELS:
         value = text(labels.get(label))
         row = gpu_by_label(label, value) if value else None
@@ -187,10 +193,13 @@ def _cloud(labels: Mapping[str, Any], resource: str, gpus: int) -> GpuLabels:
             found = _gke(labels, value, row.product)
         else:
             found = GpuLabels(label, row.product, selector=((label, value),))
+        found = found._replace(selector=(*found.selector, (discovered, "")))
         cards = row.gpus or max((positive(labels.get(name)) or 0 for name in _COUNTS), default=0)
         cut = found.sharing or MIG_MARK in found.product
         if cards and gpus > cards and not cut:
-            told = f"it offers {gpus} GPUs of {cards}, and no label tells how they are shared"
+            told = (
+                f"with more GPUs ({gpus}) than cards ({cards}), which no label tells to be shared"
+            )
             return found._replace(contradiction=told)
         return found
     named = text(labels.get(GKE_ACCELERATOR))

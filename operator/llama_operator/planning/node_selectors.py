@@ -6,8 +6,10 @@ from typing import Final
 
 from llama_operator.api.plan import NodeLabel, NodeSelector
 from llama_operator.planning.inventory import Selector
+from llama_operator.planning.node_labels import AMD_PRODUCT, NVIDIA_PRODUCT
 from llama_operator.planning.survey import GpuPool
 
+DISCOVERED: Final = frozenset({NVIDIA_PRODUCT, AMD_PRODUCT})
 SELECTORS_LIMIT: Final = 64
 """Bound of `plan.gpu.nodeSelectors`."""
 
@@ -22,8 +24,19 @@ def node_selectors(chosen: GpuPool, accepted: Iterable[GpuPool]) -> list[NodeSel
     pools = [chosen, *others]
     if all(pool.selectors == (((chosen.label, pool.product),),) for pool in pools):
         return None
-    found = (_selector(pool.product, one) for pool in pools for one in pool.selectors)
+    found = (_selector(pool.product, one) for pool in pools for one in _ways(pool))
     return list(islice(found, SELECTORS_LIMIT))
+
+
+def _ways(pool: GpuPool) -> Iterable[Selector]:
+    """Selectors of a pool, and those of its nodes once the label that they lack is there."""
+    later = (
+        ((label, pool.product),)
+        for selector in pool.selectors
+        for label, value in selector
+        if label in DISCOVERED and not value
+    )
+    return dict.fromkeys((*pool.selectors, *later))
 
 
 def _selector(product: str, selector: Selector) -> NodeSelector:

@@ -153,7 +153,7 @@ def labels(**changed: str | None) -> dict[str, str]:
                 product="NVIDIA-A100-SXM4-80GB-MIG-INVALID",
                 gpus=2,
                 gpu_memory_mib=None,
-                closed="nvidia.com/gpu.product says that its MIG slices differ",
+                closed="with MIG slices that differ (nvidia.com/gpu.product)",
             ),
             id="MIG slices that differ under the strategy single",
         ),

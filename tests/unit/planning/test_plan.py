@@ -1,5 +1,6 @@
 import pytest
 
+from llama_operator.api.plan import NodeLabel
 from llama_operator.planning.inventory import NodeFacts
 from llama_operator.units import GIB
 from unit.planning.cluster import (
@@ -305,6 +306,20 @@ def test_a_plan_names_the_labels_of_a_cloud_by_which_pods_find_nodes() -> None:
             "labels": [{"label": "cloud.google.com/gke-accelerator", "value": "nvidia-a100-80gb"}],
             "absentLabels": ["cloud.google.com/gke-gpu-partition-size"],
         },
+    ]
+
+
+def test_pods_find_nodes_of_a_cloud_that_are_discovered_later_too() -> None:
+    family = (("karpenter.k8s.aws/instance-family", "p4de"), ("nvidia.com/gpu.product", ""))
+    nodes = [node("a", A100, 1, selector=family, label=family[0][0])]
+    found = planned(spec(size="8b", format="awq"), *nodes).plan.gpu
+    told = [(one.labels, one.absent_labels) for one in found.node_selectors or ()]
+    assert told == [
+        (
+            [NodeLabel(label="karpenter.k8s.aws/instance-family", value="p4de")],
+            ["nvidia.com/gpu.product"],
+        ),
+        ([NodeLabel(label="nvidia.com/gpu.product", value="NVIDIA-A100-SXM4-80GB")], []),
     ]
 
 
