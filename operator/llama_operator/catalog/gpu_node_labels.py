@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from llama_operator.catalog.tables import columns_of, read_table
@@ -51,6 +51,7 @@ class MigProfile:
     source: str
 
 
+@lru_cache(maxsize=4096)
 def gpu_by_label(label: str, value: str) -> GpuNodeLabel | None:
     """What a label says of a node's GPUs; None for values that the table does not know.
 

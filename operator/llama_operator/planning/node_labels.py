@@ -34,6 +34,8 @@ from llama_operator.units import MIB, ceil_div
 
 NVIDIA_PRODUCT: Final = "nvidia.com/gpu.product"
 _NVIDIA_GPU: Final = "nvidia.com/gpu"
+_COUNT: Final = "nvidia.com/gpu.count"
+_MEMORY: Final = "nvidia.com/gpu.memory"
 _MAJOR: Final = "nvidia.com/gpu.compute.major"
 _MINOR: Final = "nvidia.com/gpu.compute.minor"
 _INVALID: Final = f"{MIG_MARK}INVALID"
@@ -98,7 +100,7 @@ def _nvidia(labels: Mapping[str, Any], resource: str, gpus: int) -> GpuLabels:
     """Whole GPUs, or under the MIG strategy `single` slices that are alike."""
     product = sys.intern(text(labels.get(NVIDIA_PRODUCT)))  # thousands of nodes have one
     replicas, sharing = _sharing(labels, _NVIDIA_GPU)
-    cards = positive(labels.get(f"{_NVIDIA_GPU}.count"))
+    cards = positive(labels.get(_COUNT))
     shared = product.endswith(SHARED_SUFFIX) or resource == NVIDIA_SHARED
     if replicas == 1 and (shared or (cards and gpus > cards)):
         # There are no more GPUs than cards unless these are shared, whatever the labels say.
@@ -106,7 +108,7 @@ def _nvidia(labels: Mapping[str, Any], resource: str, gpus: int) -> GpuLabels:
     return GpuLabels(
         NVIDIA_PRODUCT,
         product,
-        memory_mib(labels.get(f"{_NVIDIA_GPU}.memory")),
+        memory_mib(labels.get(_MEMORY)),
         _capability(labels),
         replicas,
         sharing,
@@ -153,10 +155,17 @@ def _mig_names(resource: str) -> tuple[str, str, str]:
 
 def _sharing(labels: Mapping[str, Any], prefix: str) -> tuple[int, str]:
     """Shares of one GPU, and how it is shared."""
-    replicas = positive(labels.get(f"{prefix}.replicas")) or 1
+    count, strategy = _sharing_names(prefix)
+    replicas = positive(labels.get(count)) or 1
     if replicas == 1:
         return 1, ""
-    return replicas, MPS if labels.get(f"{prefix}.sharing-strategy") == MPS else TIME_SLICING
+    return replicas, MPS if labels.get(strategy) == MPS else TIME_SLICING
+
+
+@lru_cache(maxsize=1024)
+def _sharing_names(prefix: str) -> tuple[str, str]:
+    """Labels of the shares of one GPU, and of how it is shared."""
+    return f"{prefix}.replicas", f"{prefix}.sharing-strategy"
 
 
 def _capability(labels: Mapping[str, Any]) -> tuple[int, int] | None:
