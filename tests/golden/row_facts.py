@@ -80,7 +80,6 @@ def _nodes(row: Row) -> tuple[NodeFacts, ...]:
             cpu_millicores=CPU_MILLICORES,
             memory_bytes=MEMORY_BYTES,
             disk_bytes=DISK_BYTES,
-            usable=True,
         )
         for number, (product, gpus) in enumerate(row.nodes)
     )

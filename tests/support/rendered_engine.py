@@ -93,7 +93,6 @@ NODE: Final = NodeFacts(
     cpu_millicores=16_000,
     memory_bytes=64 * GIB,
     disk_bytes=64 * GIB,
-    usable=True,
 )
 
 

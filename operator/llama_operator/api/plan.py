@@ -63,6 +63,29 @@ class MemoryPerGpu(ApiModel):
     )
 
 
+class NodeLabel(ApiModel):
+    """A label of a node, with its value."""
+
+    label: ShortText = Field(description="Key, e.g. cloud.google.com/gke-accelerator.")
+    value: ShortText = Field(description="Value, e.g. nvidia-l4.")
+
+
+class NodeSelector(ApiModel):
+    """One way to tell nodes with the GPUs: all of it must hold."""
+
+    product: ShortText = Field(description="Product of these nodes, e.g. NVIDIA-L4.")
+    labels: list[NodeLabel] = Field(
+        description="Labels that a node has, e.g. cloud.google.com/gke-accelerator nvidia-l4.",
+        max_length=8,
+    )
+    absent_labels: list[ShortText] = Field(
+        default_factory=list,
+        description="Labels that a node does not have, e.g. "
+        "cloud.google.com/gke-gpu-partition-size.",
+        max_length=8,
+    )
+
+
 class GpuChoice(ApiModel):
     """The GPUs of one replica."""
 
@@ -78,6 +101,13 @@ class GpuChoice(ApiModel):
         description="Products on which this very plan fits, sorted; pods require one of them, "
         "e.g. NVIDIA-A100-SXM4-80GB.",
         max_length=32,
+    )
+    node_selectors: list[NodeSelector] | None = Field(
+        default=None,
+        description="Nodes that have an accepted product, each in one of these ways, where labels "
+        "of a cloud tell it; absent where the value of the label is the product, e.g. labels "
+        "cloud.google.com/gke-accelerator nvidia-l4.",
+        max_length=64,
     )
 
 

@@ -145,11 +145,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.GPU_NOT_IN_CLUSTER: ReasonFacts(
         "No node has a GPU of the kinds that spec.hardware lists.",
-        "List a product that `kubectl get nodes -L nvidia.com/gpu.product` shows.",
+        "List a product that `llama-operator inventory` shows.",
         stalled=True,
     ),
     Reason.UNSUPPORTED_GPU: ReasonFacts(
-        "The GPU's compute capability is too low for the engine or the quantization.",
+        "No engine runs on these GPUs, or none loads the quantization on them.",
         "Choose another format or GPU.",
         stalled=True,
     ),

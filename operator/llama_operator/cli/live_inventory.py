@@ -4,13 +4,22 @@ import asyncio
 from collections import Counter
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import ApiClient, ApiError
+from llama_operator.cluster.client import REFUSALS, ApiClient, ApiError
 from llama_operator.cluster.connection import connect
+from llama_operator.cluster.devices import OF_DRIVER
 from llama_operator.cluster.paging import paged
-from llama_operator.cluster.resources import NODES, PODS
+from llama_operator.cluster.resources import DEVICE_CLASSES, NODES, PODS, RESOURCE_SLICES
 from llama_operator.errors import InputError
-from llama_operator.planning.inventory import Inventory
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.devices import (
+    NodeDevices,
+    SliceFacts,
+    extended_resource,
+    gpus_of,
+    slice_facts,
+)
+from llama_operator.planning.gpu_resources import NVIDIA
+from llama_operator.planning.inventory import Inventory, Place
+from llama_operator.planning.nodes import node_offers
 from llama_operator.reconcile.pods import pod_facts
 
 HOW_ELSE = "name a file by --nodes (kubectl get nodes -o json > nodes.json)"
@@ -34,11 +43,34 @@ def live_inventory() -> Inventory:
 
 async def _read() -> Inventory:
     async with ApiClient(connect()) as client:
-        nodes = [facts async for item in paged(client, NODES) if (facts := node_facts(item))]
-        held: Counter[str] = Counter()
+        devices = await _devices(client)
+        nodes = [
+            offer
+            async for item in paged(client, NODES)
+            for offer in node_offers(item, devices.get(item["metadata"]["name"]))
+        ]
+        held: Counter[Place] = Counter()
         own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
         async for item in paged(client, PODS, selectors=own):
             pod = pod_facts(item)
             if pod is not None and pod.node and not pod.finished:
-                held[pod.node] += pod.gpus
+                held[pod.node, pod.gpu_resource] += pod.gpus
     return Inventory(tuple(nodes), held)
+
+
+async def _devices(client: ApiClient) -> dict[str, NodeDevices]:
+    """GPUs of DRA drivers by node; none where the API is missing or must not be read."""
+    by_node: dict[str, list[SliceFacts]] = {}
+    try:
+        classes = [extended_resource(item) async for item in paged(client, DEVICE_CLASSES)]
+        async for item in paged(client, RESOURCE_SLICES, selectors=OF_DRIVER):
+            facts = slice_facts(item)
+            if facts is not None:
+                by_node.setdefault(facts.node, []).append(facts)
+    except ApiError as error:
+        if error.code not in REFUSALS:
+            raise
+        return {}
+    return {
+        node: NodeDevices(gpus_of(slices), NVIDIA in classes) for node, slices in by_node.items()
+    }

@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "prefetch",
     "models",
     "gpus",
+    "inventory",
     "status",
     "replan",
     "top",
@@ -36,7 +37,7 @@ PLUGIN_COMMANDS: Final = ("plan", "status", "replan", "top")
 """Those that look at a cluster."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""
-PLANNING: Final = ("plan", "render")
+PLANNING: Final = ("plan", "render", "inventory")
 """Commands that may ask a cluster for its nodes."""
 _EPILOG: Final = """
 Exit status: 0 done, and what was planned fits; 3 it does not fit; 2 bad input.

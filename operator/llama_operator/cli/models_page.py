@@ -206,6 +206,5 @@ def _survey(product: str, catalog: Catalog) -> Survey:
         cpu_millicores=NODE_CPU_MILLICORES,
         memory_bytes=NODE_MEMORY_BYTES,
         disk_bytes=NODE_DISK_BYTES,
-        usable=True,
     )
     return survey(Inventory((node,), {}), catalog)

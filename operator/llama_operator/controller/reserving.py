@@ -23,9 +23,7 @@ def reserve(
         return ""
     chosen = desired.plan
     replicas = effective_replicas(deployment)
-    ledger.reserve(
-        key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, replicas)
-    )
+    ledger.reserve(key, Reservation.of(chosen.gpu, replicas))
     bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
     unbound = replicas - bound
     if unbound <= 0:

@@ -26,6 +26,7 @@ from llama_operator.planning.decide import Fit
 from llama_operator.planning.features import feature_reasons
 from llama_operator.planning.host_requests import host_reasons
 from llama_operator.planning.image_registry import mirrored_image
+from llama_operator.planning.node_selectors import node_selectors
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.cache import element_size, token_bytes
@@ -85,6 +86,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             resource=pool.resource,
             label=pool.label,
             accepted_products=sorted({accepted.product for accepted in fit.accepted}),
+            node_selectors=node_selectors(pool, fit.accepted),
         ),
         tensor_parallel_size=setting.ranks,
         pipeline_parallel_size=setting.stages,

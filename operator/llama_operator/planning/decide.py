@@ -211,10 +211,7 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     """Whether the very plan of the trial, with all its settings, fits on another pool too."""
     chosen, setting, choice = trial.candidate, trial.setting, trial.choice
     size = chosen.tensor_parallel_size
-    if setting is None or (pool.resource, pool.label) != (
-        chosen.pool.resource,
-        chosen.pool.label,
-    ):
+    if setting is None or pool.resource != chosen.pool.resource:
         return False
     if spec.hardware and not any(
         entry.gpu == pool.product and entry.count in (None, size) for entry in spec.hardware

@@ -1,6 +1,7 @@
 """Why nothing fits: one reason, one message, the bytes needed and there."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from llama_operator.api.reasons import Reason
@@ -30,15 +31,23 @@ def refuse_spec(error: SpecError) -> Refusal:
 
 def refuse_cluster(survey: Survey) -> Refusal:
     """The refusal of a cluster without GPUs of known memory."""
-    causes = []
-    if survey.unusable_nodes:
-        nodes = counted(survey.unusable_nodes, "GPU node")
-        causes.append(f"{nodes} not ready, cordoned or tainted")
+    causes = [
+        f"{counted(nodes, 'GPU node')} {cause}"
+        for cause, nodes in islice(survey.closed.items(), TOLD_LIMIT)
+    ]
     if survey.unknown_memory_nodes:
         nodes = counted(survey.unknown_memory_nodes, "GPU node")
         causes.append(
             f"{nodes} without a label that tells the memory (nvidia.com/gpu.product and "
             f"nvidia.com/gpu.memory of GPU Feature Discovery)"
+        )
+    causes += [
+        f"{counted(nodes, 'node')} with {resource}, which no engine of the catalog serves"
+        for resource, nodes in survey.unserved.items()
+    ]
+    if survey.unserved and len(causes) == len(survey.unserved):
+        return Refusal(
+            Reason.UNSUPPORTED_GPU, f"no usable GPUs in this cluster: {'; '.join(causes)}"
         )
     found = "; ".join(causes) or "no node offers nvidia.com/gpu or amd.com/gpu"
     return Refusal(Reason.NO_GPUS, f"no usable GPUs in this cluster: {found}")

@@ -139,15 +139,16 @@ class PodFailure:
 class PodFacts:
     """What a pass needs of one pod.
 
-    `gpus` is what the pod requests; `unschedulable`: the scheduler said that no node takes it.
-    `job` names the Job of a pod that downloads a model, and `created` is when; empty for others.
-    `progress_address` is where such a pod tells how far it is, while it runs.
+    `gpus` is what the pod requests of `gpu_resource`; `unschedulable`: the scheduler said that no
+    node takes it. `job` names the Job of a pod that downloads a model, and `created` is when;
+    empty for others. `progress_address` is where such a pod tells how far it is, while it runs.
     """
 
     name: str
     uid: str
     instance: str
     node: str
+    gpu_resource: str
     gpus: int
     ready: bool
     unschedulable: bool

@@ -79,21 +79,25 @@ class Fetch:
     progress_port: int = 0
 
 
+NodeTerm = tuple[Mapping[str, object], ...]
+"""What must hold of the labels of a node, as the `matchExpressions` of its affinity."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodTemplateValues:
     """Values of `pod-template.yaml.j2`.
 
     `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
     of taints. `added` are fields of the pod that the user set. `cache` is the volume of the model,
-    `fetch` what fills it in the pod itself.
+    `fetch` what fills it in the pod itself. `gpu_nodes` are the ways to tell nodes with accepted
+    GPUs, of which one must hold, and `preferred_nodes` those of the chosen GPUs.
     """
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     added: PodSpec
-    gpu_label: str
-    accepted_products: tuple[str, ...]
-    preferred_product: str
+    gpu_nodes: tuple[NodeTerm, ...]
+    preferred_nodes: tuple[NodeTerm, ...]
     tolerations: tuple[str, ...]
     container: Container
     resources: Resources

@@ -11,6 +11,7 @@ from llama_operator.units import GIB
 
 CATALOG = Catalog.load()
 
+GPU = "nvidia.com/gpu"
 V100 = ("Tesla-V100-SXM2-16GB", 16_384)
 T4 = ("Tesla-T4", 15_360)
 A10G = ("NVIDIA-A10G", 23_028)
@@ -34,21 +35,24 @@ def node(
     disk: int = 4096 * GIB,
     usable: bool = True,
     resource: str = "nvidia.com/gpu",
+    **more: Any,
 ) -> NodeFacts:
-    return NodeFacts(
-        name=name,
-        product=gpu[0],
-        resource=resource,
-        label=f"{resource}.product",
-        gpus=gpus,
-        gpu_memory_mib=gpu[1],
-        compute_capability=capability,
-        replicas=replicas,
-        cpu_millicores=cpu,
-        memory_bytes=memory,
-        disk_bytes=disk,
-        usable=usable,
-    )
+    values: dict[str, Any] = {
+        "name": name,
+        "product": gpu[0],
+        "resource": resource,
+        "label": f"{resource}.product",
+        "gpus": gpus,
+        "gpu_memory_mib": gpu[1],
+        "compute_capability": capability,
+        "replicas": replicas,
+        "cpu_millicores": cpu,
+        "memory_bytes": memory,
+        "disk_bytes": disk,
+        "closed": "" if usable else "cordoned",
+        "sharing": "time-slicing" if replicas > 1 else "",
+    }
+    return NodeFacts(**(values | more))
 
 
 TOKEN = {"tokenSecretRef": {"name": "hf-token"}}
@@ -68,7 +72,12 @@ def outcome_of(
     wanted: LlamaDeploymentSpec, *nodes: NodeFacts, held: dict[str, int] | None = None, **kw: Any
 ) -> Outcome:
     reserved = kw.pop("reserved", ())
-    return plan(wanted, CATALOG, Inventory(nodes, held or {}, reserved), **kw)
+    return plan(wanted, CATALOG, Inventory(nodes, on_nodes(held or {}), reserved), **kw)
+
+
+def on_nodes(held: dict[str, int], resource: str = GPU) -> dict[tuple[str, str], int]:
+    """Held GPUs of one resource by node, as an inventory counts them."""
+    return {(name, resource): gpus for name, gpus in held.items()}
 
 
 def planned(wanted: LlamaDeploymentSpec, *nodes: NodeFacts, **kw: Any) -> Planned:

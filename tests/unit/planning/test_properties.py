@@ -23,6 +23,7 @@ from unit.planning.cluster import (
     A100,
     A100_40GB,
     CATALOG,
+    GPU,
     H100,
     L4,
     L40S,
@@ -30,6 +31,7 @@ from unit.planning.cluster import (
     T4,
     V100,
     node,
+    on_nodes,
 )
 
 PRODUCTS = [V100, T4, A10G, L4, L40S, A100_40GB, A100, H100, MI300X, ("NVIDIA-X1", 60_000)]
@@ -107,6 +109,7 @@ specs = bodies.map(LlamaDeploymentSpec.model_validate)
 held = st.dictionaries(st.sampled_from([f"n{number}" for number in range(12)]), st.integers(0, 16))
 reserved = st.lists(
     st.tuples(
+        st.sampled_from([GPU, "amd.com/gpu"]),
         st.lists(st.sampled_from([product for product, _ in PRODUCTS]), min_size=1).map(tuple),
         st.sampled_from([1, 2, 4, 8]),
         st.integers(1, 4),
@@ -114,7 +117,10 @@ reserved = st.lists(
     max_size=4,
 ).map(tuple)
 inventories = st.builds(
-    lambda found, taken, ahead: Inventory(tuple(found), taken, ahead), nodes, held, reserved
+    lambda found, taken, ahead: Inventory(tuple(found), taken, ahead),
+    nodes,
+    held.map(on_nodes),
+    reserved,
 )
 
 

@@ -50,6 +50,28 @@ def test_a_bound_ready_pod_holds_its_gpus() -> None:
     assert (facts.ready, facts.node, facts.gpus, facts.failure) == (True, "n1", 4, None)
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        pytest.param({"nvidia.com/gpu": "4"}, ("nvidia.com/gpu", 4), id="whole cards"),
+        pytest.param(
+            {"nvidia.com/mig-1g.10gb": "1", "cpu": "4"}, ("nvidia.com/mig-1g.10gb", 1), id="a slice"
+        ),
+        pytest.param(
+            {"nvidia.com/gpu.shared": "1"}, ("nvidia.com/gpu.shared", 1), id="a shared card"
+        ),
+        pytest.param({"cpu": "4"}, ("", 0), id="none"),
+    ],
+)
+def test_a_pod_holds_gpus_of_its_resource(
+    limits: dict[str, str], expected: tuple[str, int]
+) -> None:
+    container = {"name": "engine", "resources": {"limits": limits}}
+    facts = pod_facts(pod({}, {"containers": [container]}))
+    assert facts is not None
+    assert (facts.gpu_resource, facts.gpus) == expected
+
+
 def test_a_pod_without_our_labels_is_none_of_ours() -> None:
     assert pod_facts({"metadata": {"name": "x", "uid": "u"}}) is None
 
