@@ -45,6 +45,7 @@ class GpuPool:
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
     `groups` ascend. `driver` is the oldest one of the nodes that tell theirs.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
+    `micro_usd_per_hour`: price of one GPU in millionths of a dollar, None when it has none.
     """
 
     product: str
@@ -55,6 +56,7 @@ class GpuPool:
     groups: tuple[NodeGroup, ...]
     free: Free
     driver: int | None = None
+    micro_usd_per_hour: int | None = None
 
     @property
     def largest_cards(self) -> int:
@@ -111,7 +113,11 @@ def survey_stock(stock: Stock, catalog: Catalog) -> Survey:
             draft = drafts[key] = _Draft()
         if not draft.add(facts, held, nodes, catalog):
             unknown += nodes
-    pools = tuple(drafts[key].pool(*key) for key in sorted(drafts) if drafts[key].free)
+    pools = tuple(
+        drafts[key].pool(*key, catalog.micro_usd_per_hour(key[0]))
+        for key in sorted(drafts)
+        if drafts[key].free
+    )
     return Survey(pools, unusable_nodes=unusable, unknown_memory_nodes=unknown)
 
 
@@ -164,7 +170,7 @@ class _Draft:
         self.free[group, max(0, cards - held)] += nodes
         return True
 
-    def pool(self, product: str, resource: str) -> GpuPool:
+    def pool(self, product: str, resource: str, micro_usd_per_hour: int | None) -> GpuPool:
         """The pool of what was added, which is not nothing."""
         rows = [row for row in self._rows.values() if row is not None]
         smallest = min(rows, key=lambda row: (row.total_bytes, row.compute_capability or (0, 0)))
@@ -178,6 +184,7 @@ class _Draft:
             groups=tuple(sorted(self._groups.values())),
             free=dict(sorted(self.free.items())),
             driver=min(self._drivers, default=None),
+            micro_usd_per_hour=micro_usd_per_hour,
         )
 
 
