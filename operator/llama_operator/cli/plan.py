@@ -17,6 +17,10 @@ from llama_operator.cli.image_registry_option import add_image_registry_option, 
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_nodes_file, read_text
 from llama_operator.cli.plan_view import print_outcome
+from llama_operator.cli.price_tolerance_option import (
+    add_price_tolerance_option,
+    price_tolerance_percent,
+)
 from llama_operator.errors import InputError
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.outcome import Outcome, Planned
@@ -67,6 +71,7 @@ def register(
     parser.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
     add_catalog_option(parser)
     add_image_registry_option(parser)
+    add_price_tolerance_option(parser)
     parser.add_argument(
         "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
     )
@@ -83,13 +88,22 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
-    registry = image_registry(arguments)
+    registry, tolerance = image_registry(arguments), price_tolerance_percent(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
     inventory = read_nodes_file(arguments.nodes) if arguments.nodes else read_inventory()
     surveyed = survey(inventory, catalog)
     outcomes = [
-        (deployment, plan_on(deployment.spec, catalog, surveyed, image_registry=registry))
+        (
+            deployment,
+            plan_on(
+                deployment.spec,
+                catalog,
+                surveyed,
+                image_registry=registry,
+                price_tolerance_percent=tolerance,
+            ),
+        )
         for deployment in found.deployments
     ]
     for note in found.notes:

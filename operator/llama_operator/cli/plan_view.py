@@ -51,6 +51,7 @@ def _facts(plan: Plan) -> dict[str, str]:
         "repository": f"{plan.repository} ({plan.hub}{', gated' if plan.gated else ''})",
         "engine": f"{plan.engine} {plan.engine_version}, {plan.image}",
         "GPUs": f"{plan.gpus}, tensor parallel size {plan.tensor_parallel_size}",
+        "price": "unknown" if plan.usd_per_hour is None else f"{plan.usd_per_hour} USD an hour",
         "accepted": ", ".join(plan.gpu.accepted_products),
         "context": f"{plan.max_model_len:,} tokens a request",
         "KV cache": (

@@ -41,6 +41,12 @@ class Candidate:
         """The GPUs for people, e.g. `4x NVIDIA-A10G`."""
         return f"{self.tensor_parallel_size}x {self.pool.product}"
 
+    @property
+    def micro_usd_per_hour(self) -> int | None:
+        """Price of a replica in millionths of a dollar; None when the GPU has none."""
+        price = self.pool.micro_usd_per_hour
+        return None if price is None else self.tensor_parallel_size * price
+
 
 def candidates(
     spec: LlamaDeploymentSpec, choice: Choice, pools: tuple[GpuPool, ...]
