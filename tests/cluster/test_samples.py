@@ -32,8 +32,8 @@ PLACED = {
     "llama-8b-pytorch-24gb": (A10G, 1, 8192),
     "llama-guard-3-8b": (A10G, 2, 4096),
 }
-"""A file that names no GPU gets the cheapest that hold it: 1.006 dollars an hour for an A10G, 2.7447
-and 3.4309 for an A100, 6.88 for an H100."""
+"""A file that names no GPU gets the cheapest that hold it: an A10G is 1.006 dollars an hour, an
+A100 2.7447 or 3.4309, an H100 6.88."""
 
 
 def test_every_sample_is_tried() -> None:

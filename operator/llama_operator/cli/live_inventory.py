@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import ApiClient, ApiError, Json, Resource
+from llama_operator.cluster.client import ApiClient, ApiError, Json, NotFoundError, Resource
 from llama_operator.cluster.connection import connect
-from llama_operator.cluster.resources import NODES, PODS
+from llama_operator.cluster.resources import LLAMA_DEPLOYMENTS, NODES, PODS
 from llama_operator.cluster.watch import PAGE_SIZE
 from llama_operator.errors import InputError
 from llama_operator.planning.inventory import Inventory
@@ -33,15 +33,56 @@ def live_inventory() -> Inventory:
         raise InputError(msg) from error
 
 
+def live_deployment(name: str, namespace: str | None) -> tuple[Json, Inventory]:
+    """A LlamaDeployment, and the GPU nodes less the GPUs that pods of other deployments hold.
+
+    Args:
+        name: its name.
+        namespace: its namespace; None for that of the kubeconfig.
+
+    Raises:
+        InputError: there is no cluster, it does not answer, or there is no such deployment.
+    """
+    try:
+        return asyncio.run(_read_deployment(name, namespace))
+    except ApiError as error:
+        msg = f"the cluster does not tell of {name}: {error.message}"
+        raise InputError(msg) from error
+
+
+async def _read_deployment(name: str, namespace: str | None) -> tuple[Json, Inventory]:
+    connection = connect()
+    where = namespace or connection.namespace
+    async with ApiClient(connection) as client:
+        try:
+            body = await client.request(
+                "GET",
+                LLAMA_DEPLOYMENTS.path(where, name),
+                resource=LLAMA_DEPLOYMENTS.plural,
+                verb="get",
+            )
+        except NotFoundError:
+            msg = f"namespace {where} has no LlamaDeployment {name}; see `kubectl get llama -A`"
+            raise InputError(msg) from None
+        return body, await _inventory(client, but=(where, name))
+
+
 async def _read() -> Inventory:
     async with ApiClient(connect()) as client:
-        nodes = [facts async for item in _items(client, NODES, {}) if (facts := node_facts(item))]
-        held: Counter[str] = Counter()
-        own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
-        async for item in _items(client, PODS, own):
-            pod = pod_facts(item)
-            if pod is not None and pod.node and not pod.finished:
-                held[pod.node] += pod.gpus
+        return await _inventory(client)
+
+
+async def _inventory(client: ApiClient, but: tuple[str, str] | None = None) -> Inventory:
+    """The inventory; pods of the deployment `but`, by namespace and name, hold nothing."""
+    nodes = [facts async for item in _items(client, NODES, {}) if (facts := node_facts(item))]
+    held: Counter[str] = Counter()
+    own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+    async for item in _items(client, PODS, own):
+        pod = pod_facts(item)
+        if pod is None or (item["metadata"].get("namespace"), pod.instance) == but:
+            continue
+        if pod.node and not pod.finished:
+            held[pod.node] += pod.gpus
     return Inventory(tuple(nodes), held)
 
 

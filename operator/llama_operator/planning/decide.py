@@ -149,7 +149,7 @@ def _first(
         trial = fitting(spec, choice, candidate, shortages)
         if trial is None:
             continue
-        if _own_free_replicas(trial) >= wanted:
+        if own_free_replicas(trial) >= wanted:
             return _fit(spec, trial, survey, tolerance_percent, fits)
         done.add(key)
         fits.append(trial)
@@ -165,7 +165,7 @@ def _wanted_replicas(spec: LlamaDeploymentSpec) -> int:
     return max(1, spec.replicas)
 
 
-def _own_free_replicas(trial: Trial) -> int:
+def own_free_replicas(trial: Trial) -> int:
     """How many replicas start now on the chosen product alone."""
     candidate, host = trial.candidate, trial.host
     if host is None:

@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 from llama_operator.api.plan import Plan
-from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
-from llama_operator.planning.choices import Choice, choices, lacks_token, token_required
+from llama_operator.planning.choices import check_context, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
 from llama_operator.planning.decide import Fit, decide
 from llama_operator.planning.inventory import Inventory
@@ -74,7 +73,7 @@ def plan_on(
     ground = Ground(spec, catalog, surveyed, price_tolerance_percent=price_tolerance_percent)
     try:
         options = choices(spec, catalog)
-        _check_context(spec, options)
+        check_context(spec, options)
     except SpecError as error:
         return _with_alternatives(ground, refuse_spec(error))
     if not surveyed.pools:
@@ -90,17 +89,6 @@ def plan_on(
         found = compose(spec, outcome, image_registry)
         return Planned(found, outcome.fits_now, waiting_message(outcome))
     return _with_alternatives(replace(ground, misfit=outcome), refuse_misfit(outcome.trials))
-
-
-def _check_context(spec: LlamaDeploymentSpec, options: tuple[Choice, ...]) -> None:
-    asked = spec.context.max_model_len
-    longest = options[0].context_length
-    if asked is not None and asked > longest:
-        raise SpecError(
-            "spec.context.maxModelLen",
-            f"{asked:,} exceeds the context of {spec.model} {spec.size}; write at most {longest}",
-            reason=Reason.CONTEXT_TOO_LONG,
-        )
 
 
 def _with_alternatives(ground: Ground, refusal: Refusal) -> Refusal:
