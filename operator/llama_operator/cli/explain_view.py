@@ -75,7 +75,7 @@ def print_candidates(console: Console, rows: Sequence[ExplainedRow]) -> None:
         return
     memory, wide = console.width >= MEMORY_COLUMNS, console.width >= BAR_COLUMNS
     bars = console.is_terminal and wide
-    legend = "; GiB of one GPU: needed, of what the engine may use" if memory else ""
+    legend = "; GiB of one GPU: needed at least, of what the engine may use" if memory else ""
     console.print(f"\n[bold]Candidates[/bold], best first{legend}")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     groups = list(_groups(rows))

@@ -39,8 +39,8 @@ class ExplainedRow:
 
     `engine`, `format` and `quantization` are empty where the reason is the same for all of them;
     `product` is empty and `count` 0 where it is the same for all GPUs. `fits_now`: it fits, and all
-    replicas find free GPUs of this product. Bytes are of one GPU: those that must fit, those that
-    the engine may use; None when it was not sized.
+    replicas find free GPUs of this product. Bytes are of one GPU: those that must fit at least, and
+    those that the engine may use; None when it was not sized.
     """
 
     verdict: Verdict
@@ -105,7 +105,7 @@ class _Asked:
                 (VERDICTS.index(row.verdict), index, rank(candidate), row)
                 for index, choice in enumerate(self.options)
                 for candidate in candidates(self.spec, choice, self.survey.pools, undivided=True)
-                for row in (self._row(attempt(self.spec, choice, candidate), fit),)
+                for row in (self._row(attempt(self.spec, choice, candidate, longest=False), fit),)
             ),
             key=itemgetter(0, 1, 2),
         )

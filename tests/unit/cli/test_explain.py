@@ -47,7 +47,7 @@ def test_the_table_tells_every_candidate(
     chosen = next(line for line in lines if line.startswith("chosen"))
     assert chosen.split() == [
         *("chosen", "1x", "NVIDIA-A100-SXM4-80GB", "awq", "(Int4)", "by", "vLLM", "3.4309"),
-        *("72.9", "of", "72.9", "ranks", "first;", "free", "now"),
+        *("44.8", "of", "72.9", "ranks", "first;", "free", "now"),
     ]
     assert sum(line.startswith("fits ") for line in lines) == 4
     assert sum(line.startswith("too small ") for line in lines) == 2
