@@ -45,7 +45,7 @@ _WORDS: Final = {
 def candidate_objects(rows: Sequence[ExplainedRow]) -> list[dict[str, Any]]:
     """The rows as JSON; keys without a value are left out."""
     return [
-        {key: value for key, value in _object(row).items() if value not in (None, "", 0)}
+        {key: value for key, value in _object(row).items() if value or value is False}
         for row in rows
     ]
 

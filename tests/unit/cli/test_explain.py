@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from llama_operator.cli import explain, plan
-from llama_operator.cli.explain_view import print_candidates
+from llama_operator.cli.explain_view import candidate_objects, print_candidates
 from llama_operator.cli.nodes_file import read_nodes_file
 from llama_operator.errors import InputError
 from llama_operator.planning.explain import ExplainedRow, Verdict
@@ -117,6 +117,13 @@ def test_plan_explains_files_too(capsys: pytest.CaptureFixture[str]) -> None:
         assert ("candidates" in found) is keys
     assert found["candidates"][0]["verdict"] == "Chosen"
     assert found["candidates"][0]["usdPerHour"] == found["plan"]["usdPerHour"]
+
+
+def test_what_is_busy_says_so_in_json() -> None:
+    [found] = candidate_objects([row(Verdict.FITS, 3)])
+    assert found["fitsNow"] is False
+    assert "missingBytesPerGPU" not in found
+    assert "usdPerHour" not in found
 
 
 def row(verdict: Verdict, needed_gib: int, product: str = "X") -> ExplainedRow:
