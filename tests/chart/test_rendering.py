@@ -26,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "logLevel": "debug",
     "workers": 16,
     "imageRegistry": "registry.example.com:5000/mirror",
+    "priceTolerancePercent": 50,
     "cache": {"downloaderImage": "registry.example.com/fetch:1", "allowHostPath": True},
     "extraEnv": [
         {"name": "HTTPS_PROXY", "value": "http://proxy:3128"},
@@ -180,6 +181,7 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
         {"name": "LLAMA_OPERATOR_LOG_LEVEL", "value": "debug"},
         {"name": "LLAMA_OPERATOR_WORKERS", "value": "16"},
         {"name": "LLAMA_OPERATOR_IMAGE_REGISTRY", "value": "registry.example.com:5000/mirror"},
+        {"name": "LLAMA_OPERATOR_PRICE_TOLERANCE_PERCENT", "value": "50"},
         {"name": "LLAMA_OPERATOR_DOWNLOADER_IMAGE", "value": "registry.example.com/fetch:1"},
         {"name": "LLAMA_OPERATOR_ALLOW_HOST_PATH", "value": "true"},
         *EVERYTHING["extraEnv"],

@@ -185,6 +185,11 @@ class Plan(ApiModel):
     gpu: GpuChoice = Field(
         description="GPUs of one replica, e.g. product NVIDIA-A100-SXM4-80GB, count 1."
     )
+    usd_per_hour: ShortText | None = Field(
+        default=None,
+        description="Price of the GPUs of one replica for an hour, in US dollars, e.g. 27.52; "
+        "absent where the catalog has none.",
+    )
     tensor_parallel_size: Count = Field(description="GPUs that one layer is split over, e.g. 4.")
     gpu_layers: Count | None = Field(
         default=None,

@@ -89,7 +89,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.SUSPENDED: ReasonFacts("spec.suspend is true.", "Set spec.suspend to false."),
     Reason.WAITING_FOR_GPUS: ReasonFacts(
         "The plan fits this cluster, but its GPUs are busy.",
-        "Free GPUs, add nodes of an accepted product, or choose a lighter format.",
+        "Free GPUs, add nodes of an accepted product, or choose a lighter format; "
+        "`llama-operator explain` tells what else would do.",
     ),
     Reason.WAITING_FOR_DELETION: ReasonFacts(
         "Children of a deleted deployment of the same name are still there.",

@@ -4,11 +4,17 @@ import asyncio
 from collections import Counter
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import REFUSALS, ApiClient, ApiError
+from llama_operator.cluster.client import REFUSALS, ApiClient, ApiError, Json, NotFoundError
 from llama_operator.cluster.connection import connect
 from llama_operator.cluster.devices import OF_DRIVER
 from llama_operator.cluster.paging import paged
-from llama_operator.cluster.resources import DEVICE_CLASSES, NODES, PODS, RESOURCE_SLICES
+from llama_operator.cluster.resources import (
+    DEVICE_CLASSES,
+    LLAMA_DEPLOYMENTS,
+    NODES,
+    PODS,
+    RESOURCE_SLICES,
+)
 from llama_operator.errors import InputError
 from llama_operator.planning.devices import (
     NodeDevices,
@@ -41,20 +47,61 @@ def live_inventory() -> Inventory:
         raise InputError(msg) from error
 
 
+def live_deployment(name: str, namespace: str | None) -> tuple[Json, Inventory]:
+    """A LlamaDeployment, and the GPU nodes less the GPUs that pods of other deployments hold.
+
+    Args:
+        name: its name.
+        namespace: its namespace; None for that of the kubeconfig.
+
+    Raises:
+        InputError: there is no cluster, it does not answer, or there is no such deployment.
+    """
+    try:
+        return asyncio.run(_read_deployment(name, namespace))
+    except ApiError as error:
+        msg = f"the cluster does not tell of {name}: {error.message}"
+        raise InputError(msg) from error
+
+
+async def _read_deployment(name: str, namespace: str | None) -> tuple[Json, Inventory]:
+    connection = connect()
+    where = namespace or connection.namespace
+    async with ApiClient(connection) as client:
+        try:
+            body = await client.request(
+                "GET",
+                LLAMA_DEPLOYMENTS.path(where, name),
+                resource=LLAMA_DEPLOYMENTS.plural,
+                verb="get",
+            )
+        except NotFoundError:
+            msg = f"namespace {where} has no LlamaDeployment {name}; see `kubectl get llama -A`"
+            raise InputError(msg) from None
+        return body, await _inventory(client, but=(where, name))
+
+
 async def _read() -> Inventory:
     async with ApiClient(connect()) as client:
-        devices = await _devices(client)
-        nodes = [
-            offer
-            async for item in paged(client, NODES)
-            for offer in node_offers(item, devices.get(item["metadata"]["name"]))
-        ]
-        held: Counter[Place] = Counter()
-        own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
-        async for item in paged(client, PODS, selectors=own):
-            pod = pod_facts(item)
-            if pod is not None and pod.node and not pod.finished:
-                held[pod.node, pod.gpu_resource] += pod.gpus
+        return await _inventory(client)
+
+
+async def _inventory(client: ApiClient, but: tuple[str, str] | None = None) -> Inventory:
+    """The inventory; pods of the deployment `but`, by namespace and name, hold nothing."""
+    devices = await _devices(client)
+    nodes = [
+        offer
+        async for item in paged(client, NODES)
+        for offer in node_offers(item, devices.get(item["metadata"]["name"]))
+    ]
+    held: Counter[Place] = Counter()
+    own = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
+    async for item in paged(client, PODS, selectors=own):
+        pod = pod_facts(item)
+        if pod is None or (item["metadata"].get("namespace"), pod.instance) == but:
+            continue
+        if pod.node and not pod.finished:
+            held[pod.node, pod.gpu_resource] += pod.gpus
     return Inventory(tuple(nodes), held)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "plan",
+    "explain",
     "render",
     "size",
     "prefetch",
@@ -33,7 +34,7 @@ COMMANDS: Final = (
     "completion",
 )
 """Each is a module beside this one, in the order of the help."""
-PLUGIN_COMMANDS: Final = ("plan", "status", "replan", "top")
+PLUGIN_COMMANDS: Final = ("plan", "explain", "status", "replan", "top")
 """Those that look at a cluster."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""
@@ -47,6 +48,7 @@ First steps:
   llama-operator size llama-3.1-instruct 70b --format awq --gpu NVIDIA-A100-SXM4-80GB
   llama-operator plan -f llama-70b-awq.yaml --nodes nodes.json
   kubectl apply -f llama-70b-awq.yaml
+  llama-operator explain llama-70b-awq
   kubectl get llama
 """
 
@@ -76,6 +78,8 @@ def parser(
         module = import_module(f"llama_operator.cli.{name}")
         if name in PLANNING:
             module.register(commands, _live_inventory)
+        elif name == "explain":
+            module.register(commands, _live_deployment)
         else:
             module.register(commands)
     version = commands.add_parser("version", help="print the version", add_help=True)
@@ -88,6 +92,12 @@ def _live_inventory() -> "Inventory":
     from llama_operator.cli.live_inventory import live_inventory
 
     return live_inventory()
+
+
+def _live_deployment(name: str, namespace: str | None) -> "tuple[dict[str, Any], Inventory]":
+    from llama_operator.cli.live_inventory import live_deployment
+
+    return live_deployment(name, namespace)
 
 
 def _version(_: argparse.Namespace) -> int:

@@ -20,6 +20,10 @@ from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EX
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
 from llama_operator.cli.nodes_file import read_nodes_file, read_text
 from llama_operator.cli.plan import ReadInventory, no_cluster
+from llama_operator.cli.price_tolerance_option import (
+    add_price_tolerance_option,
+    price_tolerance_percent,
+)
 from llama_operator.errors import CatalogError, InputError, SpecError
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.plan import plan_on
@@ -65,6 +69,7 @@ def register(
     source.add_argument("--plan", metavar="FILE", help="output of llama-operator plan -o json|yaml")
     add_catalog_option(parser)
     add_image_registry_option(parser)
+    add_price_tolerance_option(parser)
     parser.set_defaults(func=lambda arguments: run(arguments, read_inventory))
 
 
@@ -75,7 +80,7 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
-    registry = image_registry(arguments)
+    registry, tolerance = image_registry(arguments), price_tolerance_percent(arguments)
     if registry and arguments.plan:
         msg = "--image-registry is for planning; the plan of --plan names its image"
         raise InputError(msg)
@@ -90,7 +95,12 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
 
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
             return plan_on(
-                deployment.spec, catalog, surveyed, current=current, image_registry=registry
+                deployment.spec,
+                catalog,
+                surveyed,
+                current=current,
+                image_registry=registry,
+                price_tolerance_percent=tolerance,
             )
 
     rendered = [objects(deployment, planner) for deployment in found.deployments]

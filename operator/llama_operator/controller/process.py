@@ -128,7 +128,11 @@ class _Process:
             metrics,
             self._now,
             settings.rendering,
-            partial(plan_on, image_registry=settings.image_registry),
+            partial(
+                plan_on,
+                image_registry=settings.image_registry,
+                price_tolerance_percent=settings.price_tolerance_percent,
+            ),
             allow_host_path=settings.allow_host_path,
             on_progress=self._enqueue,
         )

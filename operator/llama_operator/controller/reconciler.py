@@ -22,7 +22,6 @@ from llama_operator.cluster.client import (
     NotFoundError,
 )
 from llama_operator.cluster.cluster import Cluster
-from llama_operator.cluster.events import emit_event
 from llama_operator.cluster.fetch_progress import ask_progress
 from llama_operator.cluster.ledger import Key
 from llama_operator.cluster.user_catalog import UserCatalog
@@ -36,7 +35,7 @@ from llama_operator.controller.pace import EditPace
 from llama_operator.controller.rejections import Rejections
 from llama_operator.controller.reserving import reserve
 from llama_operator.controller.setbacks import Setbacks, requeue_seconds
-from llama_operator.controller.telling import tell_reasons, tell_repairs
+from llama_operator.controller.telling import tell_plan, tell_reasons, tell_repairs
 from llama_operator.errors import SpecError, UnreadableRecordError
 from llama_operator.planning.cached import refuse_host_path
 from llama_operator.planning.outcome import Outcome
@@ -231,18 +230,7 @@ class Reconciler:
         )
         status = status_of(situation, self._now())
         wrote = await self._write_status(key, body, status)
-        if desired.revision is not None and (
-            recorded is None or recorded.name != desired.revision.name
-        ):
-            await emit_event(
-                self._cluster.client,
-                body,
-                now=self._now(),
-                warning=False,
-                reason="Planned",
-                note=desired.revision.plan.summary,
-                action="Plan",
-            )
+        await tell_plan(self._cluster.client, body, recorded, desired.revision, self._now())
         await tell_repairs(self._cluster.client, body, settled, failures, self._now())
         again = decision.again_seconds(self._now())
         delays = (requeue_seconds(failures), settled.again_seconds, rejected.again_seconds, again)

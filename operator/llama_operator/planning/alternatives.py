@@ -24,6 +24,7 @@ from llama_operator.planning.choices import (
 )
 from llama_operator.planning.decide import Fit, Misfit, decide
 from llama_operator.planning.drafts import draft_model
+from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
@@ -50,6 +51,7 @@ class Ground:
     catalog: Catalog
     survey: Survey
     misfit: Misfit | None = None
+    price_tolerance_percent: int = PRICE_TOLERANCE_PERCENT
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
@@ -74,7 +76,12 @@ class Ground:
             return None
         if length is not None and any(length > option.context_length for option in options):
             return None
-        return decide(spec, options, self.survey)
+        return decide(
+            spec,
+            options,
+            self.survey,
+            price_tolerance_percent=self.price_tolerance_percent,
+        )
 
 
 def alternatives(ground: Ground) -> tuple[Alternative, ...]:

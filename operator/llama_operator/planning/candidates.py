@@ -41,17 +41,33 @@ class Candidate:
         """The GPUs for people, e.g. `4x NVIDIA-A10G`."""
         return f"{self.tensor_parallel_size}x {self.pool.product}"
 
+    @property
+    def micro_usd_per_hour(self) -> int | None:
+        """Price of a replica in millionths of a dollar; None when the GPU has none."""
+        price = self.pool.micro_usd_per_hour
+        return None if price is None else self.tensor_parallel_size * price
+
 
 def candidates(
-    spec: LlamaDeploymentSpec, choice: Choice, pools: tuple[GpuPool, ...]
+    spec: LlamaDeploymentSpec,
+    choice: Choice,
+    pools: tuple[GpuPool, ...],
+    *,
+    undivided: bool = False,
 ) -> Iterator[Candidate]:
     """GPUs that the spec allows, by preference and pool, fewest of each pool first.
 
     A count that the user fixed and a single GPU are always tried, so that a refusal can say what is
     wrong with them.
+
+    Args:
+        spec: what to serve.
+        choice: one publication and its engine.
+        pools: the GPUs of the cluster.
+        undivided: give counts too that the model does not divide by, for those who ask why not.
     """
     for preference, pool, count in _allowed(spec.hardware, pools):
-        if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+        if preferred_engine(choice, pool) is not None:
             continue
         if count is not None:
             yield Candidate(pool, count, preference)
@@ -60,8 +76,16 @@ def candidates(
             if size > 1 and not (pool.divisible and size <= pool.largest_cards):
                 break
             obstacle = _division_obstacle(choice, size)
-            if size == 1 or obstacle is None:
+            if undivided or size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
+
+
+def preferred_engine(choice: Choice, pool: GpuPool) -> EngineVersion | None:
+    """The engine that comes before the choice's own and runs the same weights on GPUs of a pool."""
+    return next(
+        (version for version in choice.preferred if _engine_refusal(choice, version, pool) is None),
+        None,
+    )
 
 
 def gpu_refusal(

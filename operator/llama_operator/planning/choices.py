@@ -129,6 +129,22 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     return _without_gated(spec, found) or found
 
 
+def check_context(spec: LlamaDeploymentSpec, options: tuple[Choice, ...]) -> None:
+    """Check that requests are no longer than the model's own context.
+
+    Raises:
+        SpecError: they are.
+    """
+    asked = spec.context.max_model_len
+    longest = options[0].context_length
+    if asked is not None and asked > longest:
+        raise SpecError(
+            "spec.context.maxModelLen",
+            f"{asked:,} exceeds the context of {spec.model} {spec.size}; write at most {longest}",
+            reason=Reason.CONTEXT_TOO_LONG,
+        )
+
+
 def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     """Every publication of the model on the spec's hub that an engine serves, best quality first.
 

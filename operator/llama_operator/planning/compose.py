@@ -20,7 +20,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Publication
 from llama_operator.planning.adapters import adapter_reasons
 from llama_operator.planning.cached import cache_reasons
-from llama_operator.planning.candidates import compute_dtype, engine_image
+from llama_operator.planning.candidates import Candidate, compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.features import feature_reasons
@@ -42,7 +42,7 @@ from llama_operator.sizing.nearest import FP8_CAPABILITY
 from llama_operator.sizing.offload import offload
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
-from llama_operator.units import format_gib
+from llama_operator.units import format_gib, format_usd
 
 CHAT: Final = "chat"
 """Ability of models that were tuned to answer messages."""
@@ -88,6 +88,9 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             accepted_products=sorted({accepted.product for accepted in fit.accepted}),
             node_selectors=node_selectors(pool, fit.accepted),
         ),
+        usd_per_hour=None
+        if candidate.micro_usd_per_hour is None
+        else format_usd(candidate.micro_usd_per_hour),
         tensor_parallel_size=setting.ranks,
         pipeline_parallel_size=setting.stages,
         gpu_layers=setting.gpu_layers,
@@ -262,16 +265,29 @@ def _first_file(row: Publication) -> str:
 
 
 def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
-    # Nothing of what is free at the moment: the plan is recorded and must not change by itself.
+    # The plan is recorded: what was free is told as it was then.
     candidate = fit.trial.candidate
     if fit.kept:
         return f"{candidate.gpus}: today's placement, which still holds it"
     if not spec.hardware:
-        return f"{candidate.gpus}: the fewest GPUs that fit"
+        return f"{_priced(candidate)}: {_price_reason(fit)}"
     entry = f"spec.hardware[{candidate.preference}]"
     if spec.hardware[candidate.preference].count is None:
         return f"{candidate.gpus}: the fewest that fit of {entry}"
     return f"{candidate.gpus}: as {entry} says"
+
+
+def _priced(candidate: Candidate) -> str:
+    price = candidate.micro_usd_per_hour
+    return candidate.gpus if price is None else f"{candidate.gpus}, {format_usd(price)} USD an hour"
+
+
+def _price_reason(fit: Fit) -> str:
+    if fit.busy is not None:
+        return f"free when it was planned, unlike {_priced(fit.busy)}"
+    if fit.trial.candidate.micro_usd_per_hour is None:
+        return "the fewest GPUs that fit"
+    return "the lowest price that holds it"
 
 
 def _context_reason(

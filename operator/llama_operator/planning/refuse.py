@@ -1,6 +1,6 @@
 """Why nothing fits: one reason, one message, the bytes needed and there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -16,12 +16,13 @@ from llama_operator.units import format_gib
 
 TOLD_LIMIT: Final = 8
 """Products that one message explains."""
-_LEADS: Final = {
+SHORTAGES: Final[Mapping[Reason, str]] = {
     Reason.WEIGHTS_TOO_LARGE: "the weights alone exceed what the engine may use",
     Reason.ACTIVATION_TOO_LARGE: "weights and activations leave no room for a KV cache",
     Reason.CUDA_GRAPHS_TOO_LARGE: "CUDA graphs take the room that the KV cache needs",
     Reason.KV_CACHE_TOO_SMALL: "the KV cache cannot hold the requests",
 }
+"""What each lack of memory means."""
 
 
 def refuse_spec(error: SpecError) -> Refusal:
@@ -81,7 +82,7 @@ def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
     )
     return Refusal(
         reason,
-        f"{trial.choice.title}: {_LEADS[reason]}; nearest is {trial.candidate.gpus}, where each "
+        f"{trial.choice.title}: {SHORTAGES[reason]}; nearest is {trial.candidate.gpus}, where each "
         f"GPU needs {format_gib(trial.needed_bytes or 0)} ({parts}) and the engine may use "
         f"{format_gib(trial.available_bytes or 0)} ({trial.utilization_percent} % of "
         f"{format_gib(setting.total_bytes)})",

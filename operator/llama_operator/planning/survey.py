@@ -55,6 +55,7 @@ class GpuPool:
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
     `label` tells the product on most nodes; `selectors` are the labels of all of them, as nodes
     that GPU Feature Discovery and those that a cloud has labelled serve together.
+    `micro_usd_per_hour`: price of one GPU in millionths of a dollar, None when it has none.
     """
 
     product: str
@@ -67,6 +68,7 @@ class GpuPool:
     driver: int | None = None
     sharing: str = ""
     selectors: tuple[Selector, ...] = ()
+    micro_usd_per_hour: int | None = None
 
     @property
     def largest_cards(self) -> int:
@@ -134,7 +136,11 @@ def survey_stock(stock: Stock, catalog: Catalog) -> Survey:
             unserved[facts.resource] += nodes
         else:
             unknown += nodes
-    pools = tuple(drafts[key].pool(*key) for key in sorted(drafts) if drafts[key].free)
+    pools = tuple(
+        drafts[key].pool(*key, catalog.micro_usd_per_hour(key[0]))
+        for key in sorted(drafts)
+        if drafts[key].free
+    )
     return Survey(pools, dict(sorted((+closed).items())), unknown, dict(sorted(unserved.items())))
 
 
@@ -200,7 +206,7 @@ class _Draft:
         self.free[group, max(0, cards - held)] += nodes
         return True
 
-    def pool(self, product: str, resource: str) -> GpuPool:
+    def pool(self, product: str, resource: str, micro_usd_per_hour: int | None) -> GpuPool:
         """The pool of what was added, which is not nothing."""
         rows = [row for row in self._rows.values() if row is not None]
         smallest = min(rows, key=lambda row: (row.total_bytes, row.compute_capability or (0, 0)))
@@ -216,6 +222,7 @@ class _Draft:
             driver=min(self._drivers, default=None),
             sharing=" ".join(sorted(self._sharing)),
             selectors=tuple(sorted(self._selectors)),
+            micro_usd_per_hour=micro_usd_per_hour,
         )
 
 

@@ -202,17 +202,19 @@ class Shortages:
         return budget_bytes < self._needed_bytes.get(load, 0)
 
 
-def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Trial:
+def attempt(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, *, longest: bool = True
+) -> Trial:
     """Size one choice on one candidate and say whether it fits, now or later.
 
     Without a length the GPUs must hold two requests of 8,192 tokens, and a block of each of the
     concurrent requests; the length becomes the longest, up to the model's own, of which the
-    concurrent requests fit.
+    concurrent requests fit. Whoever asks for the verdict alone sets `longest` to false.
     """
     refusal = gpu_refusal(spec, choice, candidate)
     if refusal is not None:
         return Trial(choice, candidate, *refusal)
-    return _judge(spec, choice, candidate, _load(spec, choice, candidate))
+    return _judge(spec, choice, candidate, _load(spec, choice, candidate), longest)
 
 
 def fitting(
@@ -282,11 +284,19 @@ def hold(
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
 
-def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load) -> Trial:
+def _judge(
+    spec: LlamaDeploymentSpec,
+    choice: Choice,
+    candidate: Candidate,
+    load: Load,
+    longest: bool = True,
+) -> Trial:
     setting = _setting(spec, choice, candidate, load)
     if spec.context.max_model_len is None:
         least = _least(setting, choice)
-        if not _sized(least).fits:
+        # What llama.cpp needs of the host, too, follows the length.
+        verdict_only = not longest and least.rules.budgeting is not Budgeting.ALLOCATED
+        if verdict_only or not _sized(least).fits:
             return hold(spec, choice, candidate, least)
         setting = _with_longest_context(spec, setting, choice)
     return hold(spec, choice, candidate, setting)

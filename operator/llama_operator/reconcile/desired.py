@@ -24,6 +24,8 @@ Planner = Callable[[LlamaDeployment, Plan | None], Outcome]
 """Plans a deployment with the catalog and inventory of this pass; the second argument is today's
 plan."""
 
+TOLD_OF_A_TIME = ("reasons", "summary", "usdPerHour")
+"""Fields of a plan that change nothing of what runs."""
 PDB_REPLICAS = 2
 """The budget is rendered as for two replicas and applied only above one."""
 
@@ -132,11 +134,9 @@ def _revise(
 
 
 def _digest(revision: Revision) -> str:
-    """Hash of what runs; why it was chosen is left out, since that tells of the cluster then."""
+    """Hash of what runs; why it was chosen, and its price, are left out: they tell of the time."""
     data = revision.data()
-    data["plan"] = {
-        key: value for key, value in data["plan"].items() if key not in ("reasons", "summary")
-    }
+    data["plan"] = {key: value for key, value in data["plan"].items() if key not in TOLD_OF_A_TIME}
     return digest(data)
 
 

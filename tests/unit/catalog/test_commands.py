@@ -294,7 +294,7 @@ def test_the_examples_of_the_guide_are_right() -> None:
     assert errors == ()
     catalog, refused = Catalog.load().with_user_rows(rows)
     assert refused == ()
-    assert len(rows) == 5
+    assert len(rows) == 7
     assert catalog.resolve(
         "llama-3.2-instruct", "3b", "pytorch", None, "HuggingFace"
     ).repository == ("unsloth/Llama-3.2-3B-Instruct")

@@ -1,5 +1,6 @@
 """Clusters made by hand: nodes as planning sees them."""
 
+from dataclasses import replace
 from typing import Any
 
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
@@ -10,6 +11,7 @@ from llama_operator.planning.plan import plan
 from llama_operator.units import GIB
 
 CATALOG = Catalog.load()
+UNPRICED = Catalog(replace(CATALOG.tables, prices=()))
 
 GPU = "nvidia.com/gpu"
 V100 = ("Tesla-V100-SXM2-16GB", 16_384)
@@ -71,8 +73,8 @@ def spec_without_token(**fields: Any) -> LlamaDeploymentSpec:
 def outcome_of(
     wanted: LlamaDeploymentSpec, *nodes: NodeFacts, held: dict[str, int] | None = None, **kw: Any
 ) -> Outcome:
-    reserved = kw.pop("reserved", ())
-    return plan(wanted, CATALOG, Inventory(nodes, on_nodes(held or {}), reserved), **kw)
+    reserved, catalog = kw.pop("reserved", ()), kw.pop("catalog", CATALOG)
+    return plan(wanted, catalog, Inventory(nodes, on_nodes(held or {}), reserved), **kw)
 
 
 def on_nodes(held: dict[str, int], resource: str = GPU) -> dict[tuple[str, str], int]:

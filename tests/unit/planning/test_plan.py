@@ -12,6 +12,7 @@ from unit.planning.cluster import (
     L4,
     L40S,
     T4,
+    UNPRICED,
     V100,
     node,
     outcome_of,
@@ -144,7 +145,7 @@ def test_placements_and_contexts(
     assert (plan.gpus, plan.max_model_len) == (gpus, context)
 
 
-RANKING = [
+UNPRICED_RANKING = [
     pytest.param(
         [node("a", A100, 8), node("h", H100, 8)],
         {},
@@ -178,11 +179,13 @@ RANKING = [
 ]
 
 
-@pytest.mark.parametrize(("nodes", "held", "gpus"), RANKING)
-def test_what_is_free_then_few_then_fast(
+@pytest.mark.parametrize(("nodes", "held", "gpus"), UNPRICED_RANKING)
+def test_without_prices_what_is_free_then_few_then_fast(
     nodes: list[NodeFacts], held: dict[str, int], gpus: str
 ) -> None:
-    assert planned(spec(size="70b", format="awq"), *nodes, held=held).plan.gpus == gpus
+    wanted = spec(size="70b", format="awq")
+    found = planned(wanted, *nodes, held=held, catalog=UNPRICED).plan
+    assert (found.gpus, found.usd_per_hour) == (gpus, None)
 
 
 @pytest.mark.parametrize(
@@ -248,9 +251,8 @@ def test_nothing_below_the_gpus_of_one_node_is_joined_across_nodes() -> None:
 
 def test_accepted_products_hold_the_very_same_plan() -> None:
     wanted = spec(size="8b", format="awq", context={"maxModelLen": 8192})
-    found = planned(
-        wanted, node("a", A100), node("h", H100), node("g", A10G), node("t", T4), node("v", V100)
-    )
+    nodes = (node("a", A100), node("h", H100), node("g", A10G), node("t", T4), node("v", V100))
+    found = planned(wanted, *nodes, catalog=UNPRICED)
     # An A10G starts with 2.28 GiB taken, so the 92 % chosen for an H100 are not free on it, and
     # vLLM is not built for a V100. A T4 holds it: 13.41 - 5.39 - 2.03 - 0.30 - 0.90 = 4.79 GiB.
     assert found.plan.gpus == "1x NVIDIA-H100-80GB-HBM3"
@@ -271,7 +273,7 @@ def test_accepted_products_stay_within_spec_hardware() -> None:
 
 def test_replicas_may_be_spread_over_accepted_products() -> None:
     wanted = spec(size="8b", format="awq", context={"maxModelLen": 8192}, replicas=2)
-    found = planned(wanted, node("a", A100, 1), node("h", H100, 1))
+    found = planned(wanted, node("a", A100, 1), node("h", H100, 1), catalog=UNPRICED)
     assert found.fits_now
     assert len(found.plan.gpu.accepted_products) == 2
 
@@ -292,7 +294,8 @@ def test_a_plan_names_the_labels_of_a_cloud_by_which_pods_find_nodes() -> None:
         ("cloud.google.com/gke-gpu-partition-size", ""),
     )
     nodes = [node("a", A100, 1, selector=whole, label=whole[0][0]), node("b", H100, 1)]
-    found = planned(spec(size="8b", format="awq", replicas=2), *nodes).plan.gpu
+    wanted = spec(size="8b", format="awq", replicas=2)
+    found = planned(wanted, *nodes, catalog=UNPRICED).plan.gpu
     assert found.accepted_products == ["NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"]
     assert found.product == "NVIDIA-H100-80GB-HBM3"
     assert [one.to_object() for one in found.node_selectors or ()] == [
