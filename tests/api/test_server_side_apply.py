@@ -1,5 +1,6 @@
 """Server-side apply takes fields away again, also the last one of an object that may be empty."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,13 @@ pytestmark = pytest.mark.cluster
 Json = dict[str, Any]
 OWN_CLAIM = {"cache": {"claim": {"accessMode": "ReadWriteMany"}}}
 NGRAM = {"speculative": {"ngram": {"numTokens": 4}}}
+
+
+@pytest.fixture(autouse=True)
+def emptied(server: Server) -> Iterator[None]:
+    """What is stored would be served, and hold GPUs, once an operator runs on this cluster."""
+    yield
+    assert server.request("DELETE", COLLECTION).accepted
 
 
 def applied(server: Server, name: str, part: Json) -> Answer:

@@ -76,13 +76,13 @@ class NodeSelector(ApiModel):
     product: ShortText = Field(description="Product of these nodes, e.g. NVIDIA-L4.")
     labels: list[NodeLabel] = Field(
         description="Labels that a node has, e.g. cloud.google.com/gke-accelerator nvidia-l4.",
-        max_length=8,
+        max_length=4,
     )
     absent_labels: list[ShortText] = Field(
         default_factory=list,
         description="Labels that a node does not have, e.g. "
         "cloud.google.com/gke-gpu-partition-size.",
-        max_length=8,
+        max_length=4,
     )
 
 
@@ -107,7 +107,7 @@ class GpuChoice(ApiModel):
         description="Nodes that have an accepted product, each in one of these ways, where labels "
         "of a cloud tell it; absent where the value of the label is the product, e.g. labels "
         "cloud.google.com/gke-accelerator nvidia-l4.",
-        max_length=64,
+        max_length=16,
     )
 
 

@@ -10,7 +10,7 @@ from llama_operator.planning.node_labels import AMD_PRODUCT, NVIDIA_PRODUCT
 from llama_operator.planning.survey import GpuPool
 
 DISCOVERED: Final = frozenset({NVIDIA_PRODUCT, AMD_PRODUCT})
-SELECTORS_LIMIT: Final = 64
+SELECTORS_LIMIT: Final = 16
 """Bound of `plan.gpu.nodeSelectors`."""
 
 
