@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import ApiClient, ApiError
+from llama_operator.cluster.client import ApiClient, ApiError, NotFoundError, Resource
 from llama_operator.cluster.connection import connect
 from llama_operator.cluster.paging import paged
-from llama_operator.cluster.resources import NODES, PODS
+from llama_operator.cluster.resources import LEADER_WORKER_SETS, NODES, PODS
 from llama_operator.errors import InputError
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.nodes import node_facts
@@ -41,4 +41,14 @@ async def _read() -> Inventory:
             pod = pod_facts(item)
             if pod is not None and pod.node and not pod.finished:
                 held[pod.node] += pod.gpus
-    return Inventory(tuple(nodes), held)
+        leader_worker_set = await _serves(client, LEADER_WORKER_SETS)
+    return Inventory(tuple(nodes), held, leader_worker_set=leader_worker_set)
+
+
+async def _serves(client: ApiClient, resource: Resource) -> bool:
+    try:
+        path = f"/apis/{resource.api_version}"
+        answer = await client.request("GET", path, resource="resources", verb="list")
+    except NotFoundError:
+        return False
+    return any(item.get("name") == resource.plural for item in answer.get("resources") or ())

@@ -14,8 +14,9 @@ from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, 
 from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
+from llama_operator.cli.inventory_options import add_leader_worker_set_option, chosen_inventory
 from llama_operator.cli.json_output import print_json
-from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_nodes_file, read_text
+from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_text
 from llama_operator.cli.plan_view import print_outcome
 from llama_operator.errors import InputError
 from llama_operator.planning.inventory import Inventory
@@ -65,6 +66,7 @@ def register(
         "-f", "--file", required=True, metavar="FILE", help="manifest, - for standard input"
     )
     parser.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
+    add_leader_worker_set_option(parser)
     add_catalog_option(parser)
     add_image_registry_option(parser)
     parser.add_argument(
@@ -86,8 +88,7 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
     registry = image_registry(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
-    inventory = read_nodes_file(arguments.nodes) if arguments.nodes else read_inventory()
-    surveyed = survey(inventory, catalog)
+    surveyed = survey(chosen_inventory(arguments, read_inventory), catalog)
     outcomes = [
         (deployment, plan_on(deployment.spec, catalog, surveyed, image_registry=registry))
         for deployment in found.deployments

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from llama_operator.catalog.catalog import Catalog
@@ -14,11 +15,11 @@ Key = tuple[str, str]
 
 
 class Reservation(NamedTuple):
-    """GPUs that a plan takes: those of `replicas`, of which some may be bound already."""
+    """GPUs that a plan takes: those of `pods`, of which some may be bound already."""
 
     products: tuple[str, ...]
-    gpus_per_replica: int
-    replicas: int
+    gpus_per_pod: int
+    pods: int
 
 
 class Ledger:
@@ -37,6 +38,11 @@ class Ledger:
         self._reservations: dict[Key, Reservation] = {}
         self._reserved: Counter[tuple[tuple[str, ...], int]] = Counter()
         self._surveys: dict[int, tuple[Catalog, Survey]] = {}
+        self._leader_worker_set = False
+
+    def set_leader_worker_set(self, is_there: bool) -> None:
+        """Take whether the cluster has LeaderWorkerSet."""
+        self._leader_worker_set = is_there
 
     def set_node(self, name: str, facts: NodeFacts | None) -> None:
         """Take a node, or drop it."""
@@ -74,7 +80,7 @@ class Ledger:
     def set_pod(self, namespace: str, old: PodFacts | None, new: PodFacts | None) -> None:
         """Move a pod's GPUs from where it was to where it is.
 
-        A replica that becomes bound leaves its deployment's reservation at the same moment, so
+        A pod that becomes bound leaves its deployment's reservation at the same moment, so
         that its GPUs never count twice.
         """
         before, after = _place(namespace, old), _place(namespace, new)
@@ -100,7 +106,7 @@ class Ledger:
     def reserve(self, key: Key, reservation: Reservation | None) -> None:
         """Set what a deployment takes, its bound pods included; None: nothing."""
         self._count_reserved(key, -1)
-        if reservation is None or reservation.replicas <= 0:
+        if reservation is None or reservation.pods <= 0:
             self._reservations.pop(key, None)
         else:
             self._reservations[key] = reservation
@@ -110,16 +116,16 @@ class Ledger:
         taken = self._reservations.get(key)
         if taken is None:
             return
-        kind = (taken.products, taken.gpus_per_replica)
+        kind = (taken.products, taken.gpus_per_pod)
         self._reserved[kind] += sign * self._unbound(key)
         if not self._reserved[kind]:
             del self._reserved[kind]
 
     def _unbound(self, key: Key) -> int:
-        """Replicas that a deployment will have beyond its bound pods."""
+        """Pods that a deployment will have beyond its bound ones."""
         taken = self._reservations.get(key)
         bound = len(self._bound.get(key, ()))
-        return max(0, taken.replicas - bound) if taken is not None else 0
+        return max(0, taken.pods - bound) if taken is not None else 0
 
     def reserved(self, for_key: Key) -> tuple[Reserved, ...]:
         """What plans of other deployments will take beyond their bound pods."""
@@ -150,12 +156,13 @@ class Ledger:
     def survey(self, for_key: Key, catalog: Catalog, own_pods: Iterable[PodFacts] = ()) -> Survey:
         """The GPUs as one deployment sees them: what it holds or reserved itself is free."""
         stock = self.stock(own_pods)
-        if stock is not self._stock:
-            return with_reserved(survey_stock(stock, catalog), self.reserved(for_key))
-        known = self._surveys.get(id(catalog))
+        known = self._surveys.get(id(catalog)) if stock is self._stock else None
         if known is None:
-            known = self._surveys[id(catalog)] = (catalog, survey_stock(stock, catalog))
-        return with_reserved(known[1], self.reserved(for_key))
+            known = (catalog, survey_stock(stock, catalog))
+            if stock is self._stock:
+                self._surveys[id(catalog)] = known
+        surveyed = with_reserved(known[1], self.reserved(for_key))
+        return replace(surveyed, leader_worker_set=self._leader_worker_set)
 
 
 _Place = tuple[Key, str, str, int]

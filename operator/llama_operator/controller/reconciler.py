@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -177,8 +178,10 @@ class Reconciler:
             recorded = self._recorded(key, deployment.metadata.uid, children)
         except SpecError as problem:
             return await self._refuse(key, body, problem, pods), None
-        desired = desire(deployment, recorded, self._planner(key, pods), self._rendering)
-        decision = decide(deployment, desired.revision, children, self._cluster.writes.unholdable)
+        rendering = replace(self._rendering, group_restart=self._cluster.group_restart)
+        desired = desire(deployment, recorded, self._planner(key, pods), rendering)
+        rewritten, groups = self._cluster.writes.unholdable, rendering.group_restart is not None
+        decision = decide(deployment, desired.revision, children, rewritten, pods, groups=groups)
         settled = self._settle(key, deployment, desired, decision, children)
         decision = settled.decision
         failures: tuple[Failure, ...] = ()
@@ -294,12 +297,12 @@ class Reconciler:
             self._cluster.ledger.reserve(key, None)
             return ""
         chosen = desired.plan
-        replicas = effective_replicas(deployment)
+        wanted = effective_replicas(deployment) * chosen.pods
         self._cluster.ledger.reserve(
-            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, replicas)
+            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, wanted)
         )
         bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
-        unbound = replicas - bound
+        unbound = wanted - bound
         if unbound <= 0:
             return ""
         # What its own pods give back goes to those that replace them.
@@ -348,7 +351,7 @@ class Reconciler:
             old = LlamaDeploymentStatus.model_validate(body.get("status") or {})
         except ValidationError:
             old = LlamaDeploymentStatus()
-        ready = sum(pod.ready and not pod.deleting for pod in pods)
+        ready = sum(pod.serves for pod in pods)
         generation = int(body["metadata"].get("generation") or 0)
         status = invalid_status(generation, old, problem, ready, self._now())
         return await self._write_status(key, body, status)

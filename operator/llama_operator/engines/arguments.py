@@ -98,6 +98,7 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
+        "spec.hardware[].nodes": any((entry.nodes or 1) > 1 for entry in spec.hardware),
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
         f"spec.hub={spec.hub}": spec.cache is None,  # what lies on a volume is not downloaded
         f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,

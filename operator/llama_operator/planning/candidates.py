@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
-from llama_operator.catalog.engine_tables import EngineImage, engine_images
+from llama_operator.catalog.engine_tables import EngineImage, engine_images, engine_limits
 from llama_operator.catalog.rows import EngineVersion, Scheme
 from llama_operator.engines.loading import load_refusal
 from llama_operator.planning.choices import Choice
-from llama_operator.planning.survey import GpuPool
+from llama_operator.planning.survey import GpuPool, Survey
+from llama_operator.planning.wording import counted
 from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, engine_division_obstacle
 from llama_operator.sizing.settings import default_dtype
 
@@ -23,6 +24,10 @@ FP8_KV_CAPABILITY: Final = (8, 0)
 
 _ENGINE_DTYPES: Final = {"bf16": "bfloat16", "fp16": "float16"}
 """Names of compute dtypes for `--dtype`."""
+SPREAD_NODES: Final = (2, 3, 4)
+"""Nodes of one replica that are tried unasked; each is a pipeline stage of its own."""
+NODES_FIELD: Final = "spec.hardware[].nodes"
+"""The field of engine_limits.csv for engines that do not run over several nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +35,40 @@ class Candidate:
     """GPUs of one pool that a replica might run on.
 
     `preference` is the index of the entry of spec.hardware that allows them, 0 without entries.
+    `tensor_parallel_size` are GPUs of each of the `nodes`, which are as many pipeline stages.
     """
 
     pool: GpuPool
     tensor_parallel_size: int
     preference: int
+    nodes: int = 1
 
     @property
     def gpus(self) -> str:
-        """The GPUs for people, e.g. `4x NVIDIA-A10G`."""
-        return f"{self.tensor_parallel_size}x {self.pool.product}"
+        """The GPUs for people, e.g. `4x NVIDIA-A10G`, on several nodes `2 nodes of 8x ...`."""
+        on_each = f"{self.tensor_parallel_size}x {self.pool.product}"
+        return on_each if self.nodes == 1 else f"{self.nodes} nodes of {on_each}"
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of one replica on all its nodes."""
+        return self.tensor_parallel_size * self.nodes
 
 
-def candidates(
-    spec: LlamaDeploymentSpec, choice: Choice, pools: tuple[GpuPool, ...]
-) -> Iterator[Candidate]:
+def candidates(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Iterator[Candidate]:
     """GPUs that the spec allows, by preference and pool, fewest of each pool first.
 
-    A count that the user fixed and a single GPU are always tried, so that a refusal can say what is
-    wrong with them.
+    All are of one node but where an entry of spec.hardware asks for several; those are left out in
+    a cluster without LeaderWorkerSet. A count that the user fixed and a single GPU are always
+    tried, so that a refusal can say what is wrong with them.
     """
-    for preference, pool, count in _allowed(spec.hardware, pools):
+    for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
         if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+            continue
+        if nodes is not None and nodes > 1:
+            size = count or _whole_node(choice, pool, nodes)
+            if surveyed.leader_worker_set:
+                yield Candidate(pool, size, preference, nodes)
             continue
         if count is not None:
             yield Candidate(pool, count, preference)
@@ -62,6 +79,33 @@ def candidates(
             obstacle = _division_obstacle(choice, size)
             if size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
+
+
+def spread(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Iterator[Candidate]:
+    """Several whole nodes of a pool, fewest first, where the spec fixes neither count nor nodes.
+
+    They rank after everything on one node: activations go from stage to stage over the network.
+    """
+    if spans_nodes_obstacle(choice) is not None:
+        return
+    if spec.cache is not None and spec.cache.is_of_one_node:
+        return
+    for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
+        if count is not None or nodes is not None or not pool.divisible:
+            continue
+        if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+            continue
+        for wanted in SPREAD_NODES:
+            size = _whole_node(choice, pool, wanted)
+            if pool.nodes_with(size) < wanted:
+                break
+            if _division_obstacle(choice, size, wanted) is None:
+                yield Candidate(pool, size, preference, wanted)
+
+
+def spans_nodes_obstacle(choice: Choice) -> str | None:
+    """Why the engine of a choice does not run over several nodes; None when it does."""
+    return engine_limits(choice.version.engine, choice.version.numbers).get(NODES_FIELD)
 
 
 def gpu_refusal(
@@ -78,15 +122,17 @@ def gpu_refusal(
             f"an fp8 KV cache needs compute capability {_dotted(FP8_KV_CAPABILITY)}, "
             f"it has {_dotted(capability)}"
         )
-    obstacle = _division_obstacle(choice, size)
+    obstacle = _division_obstacle(choice, size, candidate.nodes)
     if obstacle is not None:
         return Reason.TENSOR_PARALLEL_SIZE, obstacle
-    if size > 1 and not pool.divisible:
+    if candidate.gpu_count > 1 and not pool.divisible:
         return Reason.TENSOR_PARALLEL_SIZE, (
             "MIG slices and shared GPUs cannot be joined, so count must be 1"
         )
     if size > pool.largest_cards:
         return Reason.TOO_FEW_GPUS, f"the largest node has {pool.largest_cards}"
+    if (there := pool.nodes_with(size)) < candidate.nodes:
+        return Reason.TOO_FEW_GPUS, f"{counted(there, 'node')} with {counted(size, 'GPU')} there"
     return None
 
 
@@ -158,8 +204,17 @@ def _runs(image: EngineImage, driver: int | None) -> bool:
     return driver is None or driver >= image.min_driver
 
 
-def _division_obstacle(choice: Choice, size: int) -> str | None:
-    return engine_division_obstacle(choice.version.engine, choice.shape, choice.scheme, size)
+def _division_obstacle(choice: Choice, size: int, nodes: int = 1) -> str | None:
+    return engine_division_obstacle(
+        choice.version.engine, choice.shape, choice.scheme, size, pipeline_parallel_size=nodes
+    )
+
+
+def _whole_node(choice: Choice, pool: GpuPool, nodes: int) -> int:
+    """GPUs of the largest node, or the most of them over which a stage divides."""
+    sizes = [size for size in TENSOR_PARALLEL_SIZES if size <= pool.largest_cards]
+    whole = (size for size in reversed(sizes) if _division_obstacle(choice, size, nodes) is None)
+    return next(whole, 1)
 
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
@@ -167,16 +222,23 @@ def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) ->
     return _ENGINE_DTYPES[default_dtype(scheme, compute_capability)]
 
 
-def _allowed(
-    hardware: list[HardwareSpec], pools: tuple[GpuPool, ...]
-) -> Iterator[tuple[int, GpuPool, int | None]]:
+class _Allowed(NamedTuple):
+    """A pool that an entry of spec.hardware allows, with its count and nodes where it has them."""
+
+    preference: int
+    pool: GpuPool
+    gpus: int | None
+    nodes: int | None
+
+
+def _allowed(hardware: list[HardwareSpec], pools: tuple[GpuPool, ...]) -> Iterator[_Allowed]:
     if not hardware:
         for pool in pools:
-            yield 0, pool, None
+            yield _Allowed(0, pool, None, None)
     for preference, entry in enumerate(hardware):
         for pool in pools:
             if pool.product == entry.gpu:
-                yield preference, pool, entry.count
+                yield _Allowed(preference, pool, entry.count, entry.nodes)
 
 
 def _dotted(capability: tuple[int, ...]) -> str:

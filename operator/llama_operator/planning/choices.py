@@ -236,6 +236,12 @@ def _check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
         SpecError: it cannot; names the field.
     """
     check_fields(spec, version)
+    asks_nodes = any((entry.nodes or 1) > 1 for entry in spec.hardware)
+    if asks_nodes and spec.cache is not None and spec.cache.is_of_one_node:
+        raise SpecError(
+            "spec.cache.claim.accessMode",
+            "a replica on several nodes mounts the claim on each; write ReadWriteMany",
+        )
     context, tokens = spec.context.max_model_len, spec.memory.max_num_batched_tokens
     whole = engine_memory(version.engine, version.numbers).whole_prefill_tokens
     if context is not None and tokens is not None and tokens < context <= whole:

@@ -1,6 +1,6 @@
 """Which choice on which GPUs: the ranking of what fits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -13,6 +13,7 @@ from llama_operator.planning.candidates import (
     compute_dtype,
     engine_image,
     gpu_refusal,
+    spread,
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.survey import GpuPool, Survey
@@ -50,6 +51,7 @@ class Fit:
             and mine.choice.version is its.choice.version
             and mine.candidate.pool is its.candidate.pool
             and mine.candidate.tensor_parallel_size == its.candidate.tensor_parallel_size
+            and mine.candidate.nodes == its.candidate.nodes
         )
 
 
@@ -67,7 +69,7 @@ class Misfit:
         return tuple(
             attempt(self.spec, choice, candidate)
             for choice in self.options
-            for candidate in candidates(self.spec, choice, self.survey.pools)
+            for candidate in _all_candidates(self.spec, choice, self.survey)
         )
 
     @cached_property
@@ -77,7 +79,7 @@ class Misfit:
             trial
             for choice in self.options
             for trial in roomiest(
-                self.spec, choice, candidates(self.spec, choice, self.survey.pools)
+                self.spec, choice, _all_candidates(self.spec, choice, self.survey)
             )
         )
         concurrency = self.spec.context.concurrency
@@ -91,6 +93,8 @@ def decide(
     current: Plan | None = None,
 ) -> Fit | Misfit:
     """The best placement of the first choice that fits on any GPUs here, free or not.
+
+    Several nodes, unless the spec asks for them, come after all choices on one node.
 
     Ranking: free now first (on the product itself before on all accepted ones), then the order of
     spec.hardware, then fewer GPUs, then higher memory bandwidth, then the product's name. Today's
@@ -111,13 +115,37 @@ def decide(
 
 def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
     for choice in options:
-        fit = _first(spec, choice, survey)
+        fit = _first(spec, choice, survey, candidates(spec, choice, survey))
         if fit is not None:
             return fit
+    if survey.leader_worker_set and (over_nodes := spread_fit(spec, options, survey)) is not None:
+        return over_nodes
     return Misfit(spec, options, survey)
 
 
-def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | None:
+def spread_fit(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | None:
+    """The best placement on several nodes that nobody asked for, whether or not they can be used.
+
+    Args:
+        spec: what to serve.
+        options: publications, best first.
+        survey: the GPUs of the cluster.
+    """
+    fits = (_first(spec, choice, survey, spread(spec, choice, survey)) for choice in options)
+    return next((fit for fit in fits if fit is not None), None)
+
+
+def _all_candidates(
+    spec: LlamaDeploymentSpec, choice: Choice, survey: Survey
+) -> Iterator[Candidate]:
+    yield from candidates(spec, choice, survey)
+    if survey.leader_worker_set:
+        yield from spread(spec, choice, survey)
+
+
+def _first(
+    spec: LlamaDeploymentSpec, choice: Choice, survey: Survey, found: Iterable[Candidate]
+) -> Fit | None:
     """The first trial by rank that is free on its own product; without one the best that fits.
 
     Of each pool no more GPUs are tried than the fewest that fit, and none that rank below a trial
@@ -127,7 +155,7 @@ def _first(spec: LlamaDeploymentSpec, choice: Choice, survey: Survey) -> Fit | N
     shortages = Shortages()
     fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
-    for candidate in sorted(candidates(spec, choice, survey.pools), key=_rank):
+    for candidate in sorted(found, key=_rank):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
         trial = None if key in done else fitting(spec, choice, candidate, shortages)
         if trial is None:
@@ -152,13 +180,13 @@ def _own_free_replicas(trial: Trial) -> int:
     candidate, host = trial.candidate, trial.host
     if host is None:
         return 0
-    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
+    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host, candidate.nodes)
 
 
 def _rank(candidate: Candidate) -> tuple[int, int, int, str, str]:
     return (
         candidate.preference,
-        candidate.tensor_parallel_size,
+        candidate.gpu_count,
         -candidate.pool.gpu.bandwidth_bytes_per_second,
         candidate.pool.product,
         candidate.pool.resource,
@@ -180,11 +208,12 @@ def _today(
             current.engine,
         ):
             continue
-        for candidate in candidates(spec, choice, survey.pools):
+        for candidate in _all_candidates(spec, choice, survey):
             if (
                 candidate.pool.product == current.gpu.product
                 and candidate.pool.resource == current.gpu.resource
                 and candidate.tensor_parallel_size == current.gpu.count
+                and candidate.nodes == current.pods
             ):
                 trial = attempt(spec, choice, candidate)
                 if trial.verdict is None:
@@ -200,7 +229,7 @@ def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
         others = [pool for pool in accepted if pool is not trial.candidate.pool]
         accepted = (trial.candidate.pool, *others[: ACCEPTED_LIMIT - 1])
     free = sum(
-        pool.free_replicas(trial.candidate.tensor_parallel_size, trial.host)
+        pool.free_replicas(trial.candidate.tensor_parallel_size, trial.host, trial.candidate.nodes)
         for pool in accepted
         if trial.host is not None
     )
@@ -211,6 +240,8 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     """Whether the very plan of the trial, with all its settings, fits on another pool too."""
     chosen, setting, choice = trial.candidate, trial.setting, trial.choice
     size = chosen.tensor_parallel_size
+    if chosen.nodes > 1:  # stages on other GPUs than each other would wait for the slowest
+        return False
     if setting is None or (pool.resource, pool.label) != (
         chosen.pool.resource,
         chosen.pool.label,

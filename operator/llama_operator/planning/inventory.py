@@ -38,7 +38,7 @@ class NodeFacts:
 Stock = Mapping[tuple[NodeFacts, int], int]
 """How many nodes offer the same, with the same number of GPUs held; the names are empty."""
 Reserved = tuple[tuple[str, ...], int, int]
-"""Accepted products, GPUs of one replica, replicas."""
+"""Accepted products, GPUs of one pod, pods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,13 @@ class Inventory:
     """All GPU nodes, and the GPUs that are taken.
 
     `held` counts GPUs of bound pods by node name. `reserved` counts GPUs of plans whose pods are
-    not bound yet.
+    not bound yet. `leader_worker_set`: whether the cluster has LeaderWorkerSet.
     """
 
     nodes: tuple[NodeFacts, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
     reserved: tuple[Reserved, ...] = ()
+    leader_worker_set: bool = False
 
     def stock(self) -> Stock:
         """The nodes, counted."""

@@ -8,14 +8,16 @@ from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
 from llama_operator.planning.choices import Choice, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
-from llama_operator.planning.decide import Fit, Misfit, decide
+from llama_operator.planning.decide import Fit, Misfit, decide, spread_fit
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.refuse import (
     refuse_cluster,
     refuse_hardware,
     refuse_misfit,
+    refuse_nodes,
     refuse_spec,
+    refuse_spread,
 )
 from llama_operator.planning.survey import Survey, survey
 
@@ -67,6 +69,8 @@ def plan_on(
     here = {pool.product for pool in surveyed.pools}
     if spec.hardware and not any(entry.gpu in here for entry in spec.hardware):
         return _with_alternatives(spec, catalog, surveyed, refuse_hardware(spec, surveyed))
+    if (lacking := refuse_nodes(spec, surveyed)) is not None:
+        return _with_alternatives(spec, catalog, surveyed, lacking)
     outcome = decide(spec, options, surveyed, current)
     if isinstance(outcome, Fit):
         row = outcome.trial.choice.publication
@@ -76,6 +80,10 @@ def plan_on(
         found = compose(spec, outcome, image_registry)
         return Planned(found, outcome.fits_now, waiting_message(outcome))
     refusal = refuse_misfit(outcome.trials)
+    if not surveyed.leader_worker_set:
+        over_nodes = spread_fit(spec, options, surveyed)
+        if over_nodes is not None:
+            refusal = refuse_spread(refusal, over_nodes.trial)
     return _with_alternatives(spec, catalog, surveyed, refusal, outcome)
 
 

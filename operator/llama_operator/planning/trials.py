@@ -175,6 +175,7 @@ class Load(NamedTuple):
     """
 
     tensor_parallel_size: int
+    pipeline_parallel_size: int
     max_num_batched_tokens: int
     max_num_seqs: int
     dtype_bytes: int
@@ -274,7 +275,8 @@ def hold(
         cached=choice.cache is not None,
     )
     host = requested_host(spec, needs)
-    why = host_shortage(candidate.pool, candidate.tensor_parallel_size, host)
+    pool, size = candidate.pool, candidate.tensor_parallel_size
+    why = host_shortage(pool, size, host, candidate.nodes)
     verdict = Reason.HOST_TOO_SMALL if why else None
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
@@ -336,11 +338,15 @@ def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Lo
         seqs = min(seqs, tokens)
     return Load(
         tensor_parallel_size=size,
+        pipeline_parallel_size=candidate.nodes,
         max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
         max_num_seqs=seqs,
         dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
         non_torch_bytes=non_torch_bytes(
-            rules.memory, tensor_parallel_size=size, nvlink=gpu.nvlink_gb_per_second > 0
+            rules.memory,
+            tensor_parallel_size=size,
+            pipeline_parallel_size=candidate.nodes,
+            nvlink=gpu.nvlink_gb_per_second > 0,
         ),
     )
 
@@ -374,6 +380,7 @@ def _setting(
         engine_version=choice.version.version,
         gpu=candidate.pool.gpu,
         tensor_parallel_size=load.tensor_parallel_size,
+        pipeline_parallel_size=load.pipeline_parallel_size,
         utilization=_utilization(spec, choice, candidate),
         max_model_len=spec.context.max_model_len or choice.context_length,
         max_num_batched_tokens=load.max_num_batched_tokens,

@@ -22,6 +22,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         "spec.chatTemplate",
     ),
     "spec.context.concurrency>256": ({"context": {"concurrency": 257}}, "spec.context.concurrency"),
+    "spec.hardware[].nodes": ({"hardware": [{"gpu": "NVIDIA-L4", "nodes": 2}]}, "spec.hardware"),
     "spec.hub=ModelScope": ({"hub": "ModelScope"}, "spec.hub"),
     "spec.memory.cudaGraphs=Disabled": (
         {"memory": {"cudaGraphs": "Disabled"}},

@@ -67,8 +67,8 @@ def spec_without_token(**fields: Any) -> LlamaDeploymentSpec:
 def outcome_of(
     wanted: LlamaDeploymentSpec, *nodes: NodeFacts, held: dict[str, int] | None = None, **kw: Any
 ) -> Outcome:
-    reserved = kw.pop("reserved", ())
-    return plan(wanted, CATALOG, Inventory(nodes, held or {}, reserved), **kw)
+    reserved, groups = kw.pop("reserved", ()), kw.pop("leader_worker_set", False)
+    return plan(wanted, CATALOG, Inventory(nodes, held or {}, reserved, groups), **kw)
 
 
 def planned(wanted: LlamaDeploymentSpec, *nodes: NodeFacts, **kw: Any) -> Planned:
