@@ -11,7 +11,7 @@ from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
 from llama_operator.catalog.engine_tables import EngineImage, engine_images, engine_limits
 from llama_operator.catalog.rows import EngineVersion, Scheme
 from llama_operator.engines.loading import load_refusal
-from llama_operator.planning.choices import Choice
+from llama_operator.planning.choices import Choice, nodes_obstacle
 from llama_operator.planning.survey import GpuPool, Survey
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, engine_division_obstacle
@@ -86,9 +86,7 @@ def spread(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Itera
 
     They rank after everything on one node: activations go from stage to stage over the network.
     """
-    if spans_nodes_obstacle(choice) is not None:
-        return
-    if spec.cache is not None and spec.cache.is_of_one_node:
+    if spans_nodes_obstacle(choice) is not None or nodes_obstacle(spec) is not None:
         return
     for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
         if count is not None or nodes is not None or not pool.divisible:

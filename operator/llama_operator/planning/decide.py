@@ -248,7 +248,10 @@ def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
     ):
         return False
     if spec.hardware and not any(
-        entry.gpu == pool.product and entry.count in (None, size) for entry in spec.hardware
+        entry.gpu == pool.product
+        and entry.count in (None, size)
+        and entry.nodes in (None, chosen.nodes)
+        for entry in spec.hardware
     ):
         return False
     candidate = Candidate(pool, size, chosen.preference)

@@ -188,6 +188,18 @@ def test_without_leader_worker_set(
             TWO, Reason.INVALID_SPEC, "write ReadWriteMany", id="a claim of one node",
         ),
         pytest.param(
+            {
+                **LARGE,
+                "hardware": [{"gpu": H100[0], "nodes": 2}],
+                "speculative": {"ngram": {}},
+            },
+            TWO, Reason.INVALID_SPEC, "spec.speculative: drafts do not work", id="drafts",
+        ),
+        pytest.param(
+            {**LARGE, "speculative": {"ngram": {}}}, TWO,
+            Reason.WEIGHTS_TOO_LARGE, "nearest is 8x", id="drafts, nodes unasked",
+        ),
+        pytest.param(
             {**LARGE, "cache": {"claim": {"accessMode": "ReadWriteOnce"}}}, TWO,
             Reason.WEIGHTS_TOO_LARGE, "nearest is 8x", id="a claim of one node, nodes unasked",
         ),
@@ -213,3 +225,11 @@ def test_nodes_are_an_alternative_where_a_count_is_fixed() -> None:
         "spec": {"hardware": [{"gpu": H100[0], "count": 8, "nodes": 2}]}
     }
     assert not any("nodes" in one.patch for one in refused(wanted, *TWO).alternatives)
+
+
+def test_gpus_of_an_entry_for_several_nodes_are_not_accepted_for_one() -> None:
+    """The 8b of one A100 fits an H100 too, but that one is for two nodes."""
+    hardware = [{"gpu": A100[0]}, {"gpu": H100[0], "nodes": 2}]
+    wanted = spec(size="8b", format="pytorch", hardware=hardware)
+    found = planned(wanted, *TWO, node("c", A100, 8), leader_worker_set=True)
+    assert found.plan.gpu.accepted_products == [A100[0]]

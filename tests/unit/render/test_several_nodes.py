@@ -50,11 +50,15 @@ def expanded(result: Rendered, template: str, index: int) -> list[str]:
         ),
         (
             "SGLang", "leader", 0,
-            ["--nnodes=2", "--node-rank=0", f"--dist-init-addr={ADDRESS}:20000"],
+            [
+                "--nnodes=2", "--node-rank=0", f"--dist-init-addr={ADDRESS}:20000",
+            ],
         ),
         (
             "SGLang", "worker", 1,
-            ["--nnodes=2", "--node-rank=1", f"--dist-init-addr={ADDRESS}:20000"],
+            [
+                "--nnodes=2", "--node-rank=1", f"--dist-init-addr={ADDRESS}:20000",
+            ],
         ),
     ],
 )  # fmt: skip
