@@ -86,7 +86,8 @@ lock: venv ## pin the dependencies anew
 	$(BIN)/pip install --quiet uv==0.13.8
 	$(LOCK) pyproject.toml --output-file requirements/runtime.txt
 	$(LOCK) pyproject.toml --group dev --output-file requirements/dev.txt
-	for group in llama-cpp llama-cpp-build mlx image-transformers image-mlx-lm; do \
+	$(LOCK) --no-deps --group vllm --output-file requirements/vllm.txt
+	for group in llama-cpp llama-cpp-build mlx vllm-parser image-transformers image-mlx-lm; do \
 	  $(LOCK) --group $$group --output-file requirements/$$group.txt; done
 
 clean: ## remove what was made in this checkout (not the cached programs)

@@ -1,4 +1,4 @@
-"""Quantities: bytes, GiB, and Kubernetes quantity strings."""
+"""Quantities: bytes, GiB, Kubernetes quantity strings, and money in millionths of a dollar."""
 
 import re
 from decimal import Decimal
@@ -13,10 +13,12 @@ GIB: Final = 1 << 30
 GB: Final = 10**9
 FLOAT32_BYTES: Final = 4
 """Bytes of an element in fp32."""
+MICRO_USD_PER_USD: Final = 10**6
 
 _QUANTITY = re.compile(
     r"^([+-]?[0-9]+(?:\.[0-9]+)?|[+-]?\.[0-9]+)(?:[eE]([+-]?[0-9]+))?([A-Za-z]*)$"
 )
+_AMOUNT = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,6}))?")
 _SUFFIXES: Final[dict[str, Decimal]] = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -67,6 +69,26 @@ def format_mebibytes(value: int) -> str:
 def format_gib(value: int) -> str:
     """A size for people, with two digits: 39903838208 becomes `37.16 GiB`."""
     return f"{value / GIB:,.2f} GiB"
+
+
+def micro_usd(text: str) -> int:
+    """Millionths of a dollar of an amount with at most six digits after the point.
+
+    Raises:
+        ValueError: the text is no such amount.
+    """
+    match = _AMOUNT.fullmatch(text)
+    if match is None:
+        msg = f"{text[:64]!r} is no amount such as 2.50 with at most six digits after the point"
+        raise ValueError(msg)
+    whole, fraction = match.groups(default="")
+    return int(whole) * MICRO_USD_PER_USD + int(fraction.ljust(6, "0"))
+
+
+def format_usd(value: int) -> str:
+    """Millionths of a dollar as an amount, nothing rounded: 27520000 becomes `27.52`."""
+    whole, fraction = divmod(value, MICRO_USD_PER_USD)
+    return f"{whole}.{f'{fraction:06}'.rstrip('0').ljust(2, '0')}"
 
 
 def ceil_div(numerator: int, denominator: int) -> int:

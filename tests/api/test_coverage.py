@@ -23,6 +23,7 @@ UNREACHED = {
     Constraint("spec.template.spec.resources.cpu", "maxLength", "16"): "the rule refuses before",
     Constraint("spec.template.spec.resources.memory", "maxLength", "16"): "the rule refuses before",
     Constraint("spec.size", "maxLength", "32"): "the rule refuses before a size is as long",
+    Constraint("spec.speculative.draftModel.size", "maxLength", "32"): "as that of spec.size",
 }
 """Bounds that no accepted value reaches, each with the reason."""
 

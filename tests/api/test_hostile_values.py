@@ -49,6 +49,10 @@ FULL: dict[str, Any] = {
         "servedModelNames": ["llama"],
         "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},
         "tls": {"secretName": "llama-tls"},
+        "lora": {
+            "rank": 16,
+            "adapters": [{"name": "sql", "repository": "org/sql-lora", "file": "sql.gguf"}],
+        },
         "speculative": {"ngram": {"numTokens": 4, "lookupTokens": 4}},
         "chatTemplate": {"configMapKeyRef": {"name": "templates", "key": "a.jinja"}},
         "template": {
@@ -73,10 +77,23 @@ INSTEAD: dict[str, Any] = {
     "spec.cache.image": {"image": "registry.example.com/llama:1"},
 }
 """What stands in `spec.cache` where one of these is set."""
+DRAFT_FIELD = "spec.speculative.draftModel"
+DRAFT: dict[str, Any] = {
+    "draftModel": {
+        "model": "llama-3.2-instruct",
+        "size": "1b",
+        "format": "pytorch",
+        "quantization": "none",
+        "numTokens": 4,
+    }
+}
+"""What stands in `spec.speculative` where a field of a draft model is set."""
 
 
 def full(field: str) -> dict[str, Any]:
     """A valid object in which a field is set, and all others that it does not exclude."""
+    if field.startswith(DRAFT_FIELD):
+        return {**FULL, "spec": {**FULL["spec"], "speculative": DRAFT}}
     if field not in INSTEAD:
         return FULL
     return {**FULL, "spec": {**FULL["spec"], "cache": INSTEAD[field]}}

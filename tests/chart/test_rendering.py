@@ -26,6 +26,7 @@ EVERYTHING: dict[str, Any] = {
     "logLevel": "debug",
     "workers": 16,
     "imageRegistry": "registry.example.com:5000/mirror",
+    "priceTolerancePercent": 50,
     "cache": {"downloaderImage": "registry.example.com/fetch:1", "allowHostPath": True},
     "extraEnv": [
         {"name": "HTTPS_PROXY", "value": "http://proxy:3128"},
@@ -180,6 +181,7 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
         {"name": "LLAMA_OPERATOR_LOG_LEVEL", "value": "debug"},
         {"name": "LLAMA_OPERATOR_WORKERS", "value": "16"},
         {"name": "LLAMA_OPERATOR_IMAGE_REGISTRY", "value": "registry.example.com:5000/mirror"},
+        {"name": "LLAMA_OPERATOR_PRICE_TOLERANCE_PERCENT", "value": "50"},
         {"name": "LLAMA_OPERATOR_DOWNLOADER_IMAGE", "value": "registry.example.com/fetch:1"},
         {"name": "LLAMA_OPERATOR_ALLOW_HOST_PATH", "value": "true"},
         *EVERYTHING["extraEnv"],
@@ -206,7 +208,17 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
     ]
     assert named(objects, "PodDisruptionBudget")["spec"]["minAvailable"] == 2
     policy = named(objects, "NetworkPolicy")["spec"]
-    assert policy["egress"] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
+    downloads = {
+        "app.kubernetes.io/name": "llama-fetch",
+        "app.kubernetes.io/managed-by": "llama-operator",
+    }
+    assert policy["egress"] == [
+        {"ports": [{"port": 6443, "protocol": "TCP"}]},
+        {
+            "ports": [{"port": 8090, "protocol": "TCP"}],
+            "to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": downloads}}],
+        },
+    ]
     assert policy["ingress"][1]["from"] == EVERYTHING["networkPolicy"]["metricsFrom"]
 
 

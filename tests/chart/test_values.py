@@ -146,6 +146,9 @@ def test_the_readme_tells_every_value_with_its_default() -> None:
         pytest.param(
             {"imageRegistry": "https://registry.example.com"}, "imageRegistry", id="a URL"
         ),
+        pytest.param(
+            {"priceTolerancePercent": -1}, "priceTolerancePercent", id="a tolerance below zero"
+        ),
         pytest.param({"workers": 65}, "workers", id="too many workers"),
         pytest.param(
             {"commonLabels": {"app.kubernetes.io/name": "x"}},

@@ -155,3 +155,40 @@ def test_replan_by_kubectl_has_a_deployment_planned_anew(
     world.wait("a new revision", lambda: len(world.owned("controllerrevisions")) == 2)
     world.wait_ready("small")
     assert world.pod_uids("small") == uids
+
+
+def test_explain_reads_the_deployment_and_leaves_its_own_pods_out(
+    world: World, operator: OperatorProcess
+) -> None:
+    world.add_nodes(gpu_node("a100-0", A100, 2), gpu_node("a10g-0", "NVIDIA-A10G", 4))
+    world.apply("big", {"size": "70b", "format": "awq"})
+    plan = world.wait_ready("big")["status"]["plan"]
+    assert plan["usdPerHour"] == "3.4309"
+    assert "Usd Per Hour:" in world.kubectl("describe", "llama", "big")
+    where = ("-n", world.namespace)
+    done = llama_operator(world, "explain", "big", *where, "-o", "json", stdin="")
+    assert done.returncode == 0, done.stderr
+    [chosen] = [row for row in json.loads(done.stdout)["candidates"] if row["verdict"] == "Chosen"]
+    assert (chosen["product"], chosen["count"], chosen["fitsNow"]) == (A100, 1, True)
+    shown = llama_operator(world, "explain", "big", *where, stdin="")
+    assert "costs 4.024 instead of 3.4309 USD" in " ".join(shown.stdout.split())
+    gone = llama_operator(world, "explain", "small", *where, stdin="")
+    assert gone.returncode == 2
+    assert f"namespace {world.namespace} has no LlamaDeployment small" in gone.stderr
+
+
+def test_an_edit_is_told_with_what_was_before(world: World, operator: OperatorProcess) -> None:
+    world.add_nodes(gpu_node("a100-0", A100, 4))
+    world.apply("big", {"size": "70b", "format": "awq"})
+    world.wait_ready("big")
+    world.apply("big", {"size": "70b", "format": "awq", "context": {"maxModelLen": 131072}})
+
+    def notes() -> list[str]:
+        events = json.loads(world.kubectl("get", "events.events.k8s.io", "-o", "json"))["items"]
+        return [event["note"] for event in events if event["reason"] == "Planned"]
+
+    world.wait("the second plan", lambda: len(notes()) == 2)
+    assert any(
+        note.startswith(f"GPUs 1x {A100} -> 2x {A100}; context 54,224 -> 131,072; ")
+        for note in notes()
+    )

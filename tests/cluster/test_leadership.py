@@ -77,6 +77,9 @@ def test_health_readiness_and_metrics(world: World, operator: OperatorProcess) -
     text = operator.get("/metrics")[1]
     labels = f'name="small",namespace="{world.namespace}"'
     assert f'llama_operator_deployment_replicas{{{labels},state="ready"}} 1.0' in text
+    gpu = '{product="NVIDIA-A100-SXM4-80GB",resource="nvidia.com/gpu"}'
+    assert f"llama_operator_gpu_usable{gpu} 1.0" in text
+    assert f"llama_operator_gpu_free{gpu} 0.0" in text
     assert 'llama_operator_api_requests_total{code="201",resource="statefulsets"' in text
     for watched in ("nodes", "pods", "statefulsets", "configmaps", "llamadeployments"):
         assert f'llama_operator_watch_silence_seconds{{resource="{watched}"}}' in text

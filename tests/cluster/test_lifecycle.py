@@ -213,6 +213,23 @@ def test_a_removed_extra_argument_disappears_from_the_pods(
     assert after == plan
 
 
+def test_an_argument_that_the_plan_sets_is_told_and_what_runs_goes_on(
+    a100: World, operator: OperatorProcess
+) -> None:
+    a100.apply("small", SMALL)
+    a100.wait_ready("small")
+    before = a100.pod_uids("small")
+    a100.apply("small", {**SMALL, "engine": {"extraArgs": ["--max-model-len=9"]}})
+    message = a100.wait_condition("small", "Stalled", "True", "InvalidSpec")
+    assert "spec.engine.extraArgs[0]" in message
+    assert "spec.context.maxModelLen" in message
+    assert a100.conditions("small")["Ready"][:2] == ("True", "Serving")
+    [stateful_set] = a100.owned("statefulsets")
+    container = stateful_set["spec"]["template"]["spec"]["containers"][0]
+    assert "--max-model-len=9" not in container["args"]
+    assert a100.pod_uids("small") == before
+
+
 def test_kubectl_rollout_restart_is_left_alone(a100: World, operator: OperatorProcess) -> None:
     a100.apply("small", SMALL)
     a100.wait_ready("small")

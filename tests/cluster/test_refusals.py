@@ -81,6 +81,12 @@ CASES = (
         Reason.INVALID_SPEC,
         ("spec.memory.utilizationPercent", "MLX"),
     ),
+    Case(
+        "an argument that the plan sets, and the field to use",
+        {**AWQ_8B, "engine": {"extraArgs": ["--gpu-memory-util=0.9"]}},
+        Reason.INVALID_SPEC,
+        ("spec.engine.extraArgs[0]", "of vLLM", "spec.memory.utilizationPercent"),
+    ),
     Case("no GPU nodes", AWQ_8B, Reason.NO_GPUS, ("nvidia.com/gpu",), ()),
     Case(
         "only cordoned GPU nodes",

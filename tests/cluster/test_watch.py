@@ -24,7 +24,7 @@ from llama_operator.cluster import resources
 from llama_operator.cluster import watch as watch_module
 from llama_operator.cluster.client import ApiClient, Json
 from llama_operator.cluster.watch import Watch
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.nodes import node_offers
 
 pytestmark = pytest.mark.cluster
 
@@ -148,11 +148,13 @@ def test_heartbeats_of_nodes_cause_no_call(plane: ControlPlane) -> None:
         plane.api.request("PATCH", f"{where}/status", status, "application/merge-patch+json")
 
     async def scenario(client: ApiClient, heard: Heard) -> None:
-        nodes = Watch(client, resources.NODES, node_facts, heard.on_change)
+        nodes = Watch(client, resources.NODES, node_offers, heard.on_change)
         async with running(nodes):
             await nodes.synced.wait()
             beat(1)
-            await until("the node is ready", lambda: heard.changes and heard.changes[-1][2].usable)
+            await until(
+                "the node is ready", lambda: heard.changes and heard.changes[-1][2][0].usable
+            )
             heard.changes.clear()
             for second in range(2, 20):
                 beat(second)
@@ -161,8 +163,8 @@ def test_heartbeats_of_nodes_cause_no_call(plane: ControlPlane) -> None:
 
     heard = play(admin(plane), scenario)
     [(_, before, after)] = heard.changes
-    assert before.usable
-    assert not after.usable
+    assert before[0].usable
+    assert not after[0].usable
     plane.api.delete(where)
 
 

@@ -21,6 +21,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
         pytest.param(pins.LLAMA_CPP_BUILD, "cmake", id="cmake"),
         pytest.param(pins.LLAMA_CPP_BUILD, "ninja", id="ninja"),
         pytest.param(pins.MLX, "mlx-lm", id="MLX"),
+        pytest.param(pins.VLLM, "vllm", id="vLLM"),
     ],
 )
 def test_each_is_pinned_to_a_full_version(requirements: Path, package: str) -> None:
@@ -78,6 +79,23 @@ def test_a_missing_compiler_is_explained_before_anything_is_fetched(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_missing_openssl_is_explained_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiler = tmp_path / "compiler"
+    compiler.write_text(
+        '#!/bin/sh\ncase "$*" in *-lssl*) echo "openssl/ssl.h: No such file" >&2; exit 1; esac\n'
+    )
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    with pytest.raises(
+        ToolMissingError,
+        match=r"(?s)OpenSSL 3 with headers and static libraries.*libssl-dev.*No such file",
+    ):
+        llama_cpp.build(tmp_path / "llama-server", SilentProgress(), 0, 3)
+    assert list(tmp_path.iterdir()) == [compiler]
+
+
 def test_a_package_with_another_hash_is_not_installed(tmp_path: Path) -> None:
     wheel = tmp_path / "thing-1.0-py3-none-any.whl"
     wheel.write_bytes(b"not what was pinned")
@@ -92,10 +110,11 @@ def test_the_command_knows_its_engines(engines: Engines) -> None:
         command = [sys.executable, TOOLS / "engines", "build", *names]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert build("llama-server", "mlx").stdout.splitlines() == [
+    assert build("llama-server", "mlx", "vllm").stdout.splitlines() == [
         str(engines.llama_server),
         str(engines.mlx_python),
+        str(engines.vllm_python),
     ]
-    refused = build("vllm")
+    refused = build("sglang")
     assert refused.returncode == 2
-    assert refused.stderr == "error: vllm is not one of llama-server, mlx\n"
+    assert refused.stderr == "error: sglang is not one of llama-server, mlx, vllm\n"

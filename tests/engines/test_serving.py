@@ -86,7 +86,10 @@ def test_the_inference_client_gets_a_chat_by_the_names_of_openai(
 ) -> None:
     # It has no completions: its `text_generation` speaks the protocol of TGI.
     answer = hugging_face.chat.completions.create(
-        [{"role": "user", "content": "the llama is"}], model=model, max_tokens=ANSWER_TOKENS
+        [{"role": "user", "content": "the llama is"}],
+        model=model,
+        max_tokens=ANSWER_TOKENS,
+        temperature=0,
     )
     assert answer.usage.completion_tokens == ANSWER_TOKENS
 

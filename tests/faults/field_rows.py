@@ -9,6 +9,7 @@ Json = dict[str, Any]
 A100, H100 = "NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"
 PINNED: Json = {"hardware": [{"gpu": A100}]}
 BASE: Json = {"size": "8b", "format": "awq", **PINNED}
+SMALL_DRAFT: Json = {"model": "llama-3.2-instruct", "size": "1b", "format": "pytorch"}
 DIGEST = f"registry.example.com:5000/a/b.c_d:V1.0-x@sha256:{'0' * 64}"
 STEPS = ("base", "set", "change", "unset", "refuse", "revert")
 SERVING = "Serving"
@@ -88,14 +89,20 @@ def at(*, fmt: str = "awq", size: str = "8b", **more: Any) -> Json:
     return {"size": size, "format": fmt, **PINNED, **more}
 
 
+def drafted(draft_size: str, draft_format: str, size: str = "70b", **more: Any) -> Json:
+    """A base with a draft model."""
+    draft = {"model": "llama-3.1-instruct", "size": draft_size, "format": draft_format}
+    return at(size=size, speculative={"draftModel": draft}, **more)
+
+
 CLAIMS = ("shared", "a.b-c.d0")
 """Claims that exist in the namespace of the walk."""
 STORAGE_CLASSES = ("fast", "a.b-c.d0")
 """Classes of volumes that exist there, beside those without one."""
-OWN_CLAIM = {"claim": {"accessMode": "ReadWriteMany"}}
-"""Not {}: server-side apply makes null of a map whose last field it takes away."""
+OWN_CLAIM: Json = {"claim": {}}
 TOKEN = {"name": "hf-token", "key": "token"}
 API_KEY = {"apiKeySecretRef": {"name": "llama-key"}}
+ADAPTER = {"name": "sql", "repository": "org/a"}
 TEMPLATE = {"configMapKeyRef": {"name": "templates"}}
 ROWS = (
     Row(
@@ -266,6 +273,55 @@ ROWS = (
     Row(
         "spec.speculative.ngram.lookupTokens", 1, 16, at(speculative={"ngram": {}}),
         unset="spec.speculative.ngram.lookupTokens",
+    ),
+    Row(
+        "spec.speculative.draftModel", SMALL_DRAFT, {**SMALL_DRAFT, "numTokens": 2},
+        at(tokenSecretRef=TOKEN), unset="spec.speculative",
+        refused=({**SMALL_DRAFT, "format": "ggufv2"}, "UnsupportedFormat"),
+    ),
+    Row(
+        "spec.speculative.draftModel.model", "llama-3.1", "llama-guard-3",
+        drafted("8b", "pytorch", tokenSecretRef=TOKEN), unset="spec.speculative",
+        refused=("llama-9", "UnknownModel"),
+    ),
+    Row(
+        "spec.speculative.draftModel.size", "70b", "8b", drafted("8b", "awq", size="405b"),
+        unset="spec.speculative", refused=("9b", "UnknownModel"),
+    ),
+    Row(
+        "spec.speculative.draftModel.format", "gptq", "fp8", drafted("8b", "awq"),
+        unset="spec.speculative", refused=("ggufv2", "UnsupportedFormat"),
+    ),
+    Row(
+        "spec.speculative.draftModel.quantization", "w4a16", "Int4", drafted("8b", "gptq"),
+        refused=("Int8", "NotPublished"),
+    ),
+    Row("spec.speculative.draftModel.numTokens", 1, 16, drafted("8b", "awq")),
+    Row("spec.lora", {"adapters": [ADAPTER]}, {"rank": 64, "adapters": [ADAPTER]}),
+    Row("spec.lora.rank", 8, 512, at(lora={"adapters": [ADAPTER]}), unset="spec.lora"),
+    Row(
+        "spec.lora.adapters", [ADAPTER], [ADAPTER, {"name": "chat", "repository": "org/b"}],
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[]", ADAPTER, {"name": "chat", "repository": "org/b"},
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].name", "chat", "Chat-2.0_a", at(lora={"adapters": [ADAPTER]}),
+        unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].repository", "org/b", "org_1/b.c-d",
+        at(lora={"adapters": [ADAPTER]}), unset="spec.lora",
+    ),
+    Row(
+        "spec.lora.adapters[].file", "b.gguf", "x/Y_1-f16.gguf",
+        at(
+            fmt="ggufv2", cache={"image": "example.com/llama:1"},
+            lora={"adapters": [{**ADAPTER, "file": "a.gguf"}]},
+        ),
+        unset="spec.lora",
     ),
     Row("spec.replicas", 2, 0, reasons={"change": "ScaledToZero"}),
     Row("spec.suspend", True, False, reasons={"set": "Suspended"}),

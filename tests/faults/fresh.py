@@ -8,8 +8,8 @@ from cluster.world import World
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.planning.inventory import Inventory, NodeFacts
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.inventory import Inventory, NodeFacts, Place
+from llama_operator.planning.nodes import inventory_from_nodes
 from llama_operator.planning.outcome import Outcome
 from llama_operator.planning.plan import plan
 from llama_operator.reconcile.decide import first_children
@@ -29,22 +29,22 @@ class Machines:
 
     def free_for(self, namespace: str, name: str) -> Inventory:
         """The GPUs as one deployment may use them: what it holds itself is free."""
-        held: Counter[str] = Counter()
+        held: Counter[Place] = Counter()
         for where, pod in self.bound:
             if (where, pod.instance) != (namespace, name):
-                held[pod.node] += pod.gpus
+                held[pod.node, pod.gpu_resource] += pod.gpus
         return Inventory(nodes=self.nodes, held=held)
 
 
 def machines(world: World) -> Machines:
     """Look at the whole cluster."""
-    nodes = [node_facts(node) for node in world.api.get("/api/v1/nodes")["items"]]
+    nodes = inventory_from_nodes(world.api.get("/api/v1/nodes")["items"]).nodes
     pods = [
         (pod["metadata"]["namespace"], facts)
         for pod in world.api.get("/api/v1/pods")["items"]
         if (facts := pod_facts(pod)) is not None and facts.node and not facts.finished
     ]
-    return Machines(tuple(facts for facts in nodes if facts is not None), tuple(pods))
+    return Machines(nodes, tuple(pods))
 
 
 def fresh_children(

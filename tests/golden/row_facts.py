@@ -80,7 +80,6 @@ def _nodes(row: Row) -> tuple[NodeFacts, ...]:
             cpu_millicores=CPU_MILLICORES,
             memory_bytes=MEMORY_BYTES,
             disk_bytes=DISK_BYTES,
-            usable=True,
         )
         for number, (product, gpus) in enumerate(row.nodes)
     )
@@ -135,6 +134,7 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
     memory = plan.memory_per_gpu
     parts = {
         "weights": memory.weights_bytes,
+        **({"draft": memory.draft_weights_bytes} if memory.draft_weights_bytes else {}),
         "activations": memory.activation_bytes,
         "other": memory.non_torch_bytes,
         "graphs": memory.cuda_graph_bytes,
@@ -144,6 +144,7 @@ def _plan_facts(plan: Plan) -> dict[str, Any]:
     sizes = " + ".join(f"{name} {size / GIB:.2f}" for name, size in parts.items())
     return {
         "repository": f"{plan.repository} on {plan.hub}{', gated' if plan.gated else ''}",
+        **({"draft": plan.draft.repository} if plan.draft else {}),
         "engine": f"{plan.engine} {plan.engine_version}",
         "gpus": f"{plan.gpus}, by {plan.tensor_parallel_size} x {plan.pipeline_parallel_size}",
         "context": (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 BASE: Final = "llama-3.1"
+SMALL: Final = "llama-3.2-instruct"
 HF: Final = "HuggingFace"
 MS: Final = "ModelScope"
 TOKEN: Final = {"name": "hf-token", "key": "token"}

@@ -13,6 +13,7 @@ from golden.row_table import (
     HF,
     L4,
     MS,
+    SMALL,
     SPECIFICATIONS,
     TOKEN,
     USUAL_NODE,
@@ -263,6 +264,35 @@ def _fewer_bits() -> Iterator[Row]:
                 yield Row(f"fewer-bits.{name}", title, spec, ((H100, 8),))
 
 
+def _smaller_models() -> Iterator[Row]:
+    """Llama 3.2 1B alone, and drafting for larger ones by each engine that lets it."""
+    for format_name, quantization, hubs, name in (
+        ("pytorch", "none", (HF, MS), "vLLM"),
+        ("ggufv2", "Q4_K_M", (HF,), "LlamaCpp"),
+        ("ggufv2", "Q6_K", (HF,), "LlamaCpp"),
+        ("ggufv2", "Q8_0", (HF,), "LlamaCpp"),
+        ("mlx", "4-bit", (HF,), "MLX"),
+    ):
+        for hub in hubs:
+            spec = _spec("1b", format_name, quantization, model=SMALL, **_from(hub))
+            yield Row(f"small.{name}", f"{quantization}, {hub}", spec, ((A10G, 4),))
+    for size, format_name, draft_format, name, node in (
+        ("70b", "awq", "pytorch", "vLLM", (A100_80, 4)),
+        ("70b", "awq", "pytorch", "vLLM", (A100_80, 2)),
+        ("8b", "awq", "pytorch", "vLLM", (A10G, 1)),
+        ("8b", "awq", "pytorch", "SGLang", (A10G, 1)),
+        ("70b", "ggufv2", "ggufv2", "LlamaCpp", (A10G, 4)),
+        ("8b", "ggufv2", "ggufv2", "LlamaCpp", (A10G, 1)),
+        ("8b", "mlx", "mlx", "MLX", (A10G, 1)),
+    ):
+        draft = {"model": SMALL, "size": "1b", "format": draft_format}
+        fields = {**_by(name), **_on(node), "speculative": {"draftModel": draft}}
+        if draft_format == "pytorch":
+            fields["tokenSecretRef"] = TOKEN
+        title = f"{size} on {node[1]}x {node[0]}"
+        yield Row(f"draft.{name}", title, _spec(size, format_name, **fields), (node,))
+
+
 ROWS: Final = (
     *_xinference(),
     *_gguf_card(),
@@ -270,4 +300,5 @@ ROWS: Final = (
     *_post(),
     *_other_models(),
     *_fewer_bits(),
+    *_smaller_models(),
 )

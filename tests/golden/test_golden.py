@@ -12,9 +12,11 @@ def test_the_cases_cover_formats_hubs_and_sizes() -> None:
         "405b-fp8-eight-h100",
         "405b-two-nodes",
         "70b-gptq-two-replicas",
+        "8b-awq-lora-claim",
         "8b-awq-modelscope",
         "8b-awq-modelscope-claim",
         "8b-awq-template",
+        "8b-draft-model-claim",
         "8b-fp8-kv-cache-eager",
         "8b-key-tls-template",
         "8b-pytorch-token",
@@ -48,6 +50,8 @@ def test_the_numbers_of_the_plan_add_up(case: Case) -> None:
     assert memory.headroom_bytes == memory.total_bytes - memory.budget_bytes
     assert memory.budget_bytes == (
         memory.weights_bytes
+        + (memory.adapter_bytes or 0)
+        + (memory.draft_weights_bytes or 0)
         + memory.activation_bytes
         + memory.non_torch_bytes
         + memory.cuda_graph_bytes
@@ -64,7 +68,9 @@ LAYERS_AND_KV_HEADS_PER_GPU = {
     "405b-two-nodes": (63, 1, 2),
     "70b-gptq-two-replicas": (80, 8, 2),
     "8b-awq-template": (32, 8, 2),
+    "8b-draft-model-claim": (32, 8, 2),
     "8b-awq-modelscope": (32, 8, 2),
+    "8b-awq-lora-claim": (32, 8, 2),
     "8b-awq-modelscope-claim": (32, 8, 2),
     "8b-fp8-kv-cache-eager": (32, 8, 1),
     "8b-key-tls-template": (32, 8, 2),
@@ -80,6 +86,9 @@ def test_the_kv_cache_holds_the_tokens_that_the_plan_says(case: Case) -> None:
     layers, heads, element_bytes = LAYERS_AND_KV_HEADS_PER_GPU[case.name]
     plan = case.plan()
     block_bytes = 16 * 2 * heads * 128 * element_bytes * layers
+    if plan.draft is not None:
+        # 16 layers with 8 KV heads of 64 elements: llama-3.2-instruct 1b on one GPU.
+        block_bytes += 16 * 2 * 8 * 64 * element_bytes * 16
 
     blocks = plan.memory_per_gpu.kv_cache_bytes // block_bytes
 

@@ -13,6 +13,7 @@ from llama_operator.cli.main import main
 from llama_operator.download import hugging_face, model_scope
 
 Run = Callable[..., tuple[int, str, str]]
+DRAFT = "org/Tiny-Draft"
 SECRET = "hf_secretSecretSecret"
 
 
@@ -79,6 +80,32 @@ def test_a_gguf_file_is_fetched(run: Run, tmp_path: Path) -> None:
     # 256 x 4096 weights in F16.
     assert record["dtypes"] == {"F16": {"tensors": 1, "bytes": 2 * MIB}}
     assert record["config"] == {"general.architecture": "llama", "llama.block_count": 2}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_draft_is_fetched_before_the_model(run: Run, server: HubServer, tmp_path: Path) -> None:
+    server.repositories[DRAFT] = server.repositories[TINY]
+    status, out, err = run("--draft", DRAFT)
+    path = tmp_path / "hub/models--org--Tiny-Llama/snapshots" / COMMIT
+    assert (status, out) == (0, f"{path}\n")
+    assert termination(tmp_path)["repository"] == TINY
+    whole = [line.split()[1] for line in err.splitlines() if " is whole: " in line]
+    assert whole == [DRAFT, TINY]
+    asked = [one.path for one in server.asked if "/resolve/" in one.path]
+    assert asked[0].startswith(f"/{DRAFT}/")
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_draft_that_is_not_there_ends_it_before_the_model(run: Run, server: HubServer) -> None:
+    status, _, err = run("--draft", "org/none")
+    assert status == 2
+    assert "org/none" in err
+    assert not [one for one in server.asked if "/resolve/" in one.path]
+
+
+def test_a_file_of_a_draft_needs_its_repository(run: Run) -> None:
+    status, _, err = run("--draft-file", GGUF)
+    assert (status, "--draft-file needs --draft beside it" in err) == (2, True)
 
 
 @pytest.mark.usefixtures("tiny")

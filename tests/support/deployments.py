@@ -94,6 +94,7 @@ def pod(
         uid=f"uid-{name}",
         instance="llama",
         node="n1",
+        gpu_resource="nvidia.com/gpu",
         gpus=1,
         ready=ready,
         unschedulable=False,

@@ -4,9 +4,11 @@ import json
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 _USAGE = "----- common params -----"
 _MLX_SCRIPT = Path(__file__).with_name("mlx_parser.py")
+_VLLM_SCRIPT = Path(__file__).with_name("vllm_own_parser.py")
 
 
 def llama_server_refusal(program: Path, arguments: Sequence[str]) -> str | None:
@@ -35,8 +37,24 @@ def mlx_server_refusals(python: Path, lines: Iterable[Sequence[str]]) -> list[st
     One process for all of them. The parser takes the beginning of a flag for the flag, where no
     other one begins so.
     """
+    refusals: list[str | None] = _answer(python, _MLX_SCRIPT, lines)
+    return refusals
+
+
+def vllm_answers(
+    python: Path, lines: Iterable[Sequence[str]]
+) -> tuple[list[list[str]], list[str | None]]:
+    """The names of each option of `vllm serve`, and why it does not take each of these lists.
+
+    A list is what follows `vllm serve`. One process for all of them, which imports for ten seconds.
+    """
+    told = _answer(python, _VLLM_SCRIPT, lines)
+    return told["options"], told["refusals"]
+
+
+def _answer(python: Path, script: Path, lines: Iterable[Sequence[str]]) -> Any:
     answer = subprocess.run(
-        [python, _MLX_SCRIPT],
+        [python, script],
         input=json.dumps([list(line) for line in lines]),
         capture_output=True,
         text=True,
@@ -44,5 +62,4 @@ def mlx_server_refusals(python: Path, lines: Iterable[Sequence[str]]) -> list[st
         env={"HOME": "/nonexistent"},
         timeout=120,
     )
-    refusals: list[str | None] = json.loads(answer.stdout.splitlines()[-1])
-    return refusals
+    return json.loads(answer.stdout.splitlines()[-1])

@@ -1,8 +1,10 @@
 """A real engine as a process of a test."""
 
+import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -37,6 +39,28 @@ def reserved_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
+def get(url: str, timeout: float) -> tuple[int, str]:
+    """Status and text of a URL; 0 when nobody speaks HTTP there.
+
+    As in the kubelet's probes, no certificate is verified.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=timeout, context=_unverified()) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 class EngineProcess:
     """Runs an engine; ends with its context, and with this process if that is killed.
 
@@ -52,6 +76,7 @@ class EngineProcess:
         port: int,
         directory: Path,
         environment: Mapping[str, str] | None = None,
+        https: bool = False,
     ) -> None:
         """Start the process.
 
@@ -60,9 +85,10 @@ class EngineProcess:
             port: where these make it listen.
             directory: its home and working folder, and that of its log.
             environment: its variables beside PATH and HOME; it gets none of this process.
+            https: whether these make it speak HTTPS.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        self.url = f"http://{LOOPBACK}:{port}"
+        self.url = f"{'https' if https else 'http'}://{LOOPBACK}:{port}"
         self.log = directory / f"engine-{time.time_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -92,14 +118,7 @@ class EngineProcess:
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and text of a path; 0 when nobody listens."""
-        try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
+        return get(f"{self.url}{path}", timeout=10)
 
     def wait(
         self, what: str, condition: Callable[[], bool], timeout: float = START_SECONDS

@@ -5,9 +5,8 @@ files come from a hub on this machine, which `spec.engine.env` names as a mirror
 """
 
 import json
+import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.outcome import Planned
 from llama_operator.planning.plan import plan
 from llama_operator.units import GIB
-from support.engine_process import LOOPBACK, EngineProcess
+from support.engine_process import LOOPBACK, EngineProcess, get
 from support.tiny_llama import (
     CONTEXT,
     HEAD_DIM,
@@ -44,37 +43,42 @@ GGUF_REPOSITORY: Final = "tests/tiny-llama-GGUF"
 MLX_REPOSITORY: Final = "tests/tiny-llama"
 CONTEXT_PER_SLOT, SLOTS = 2048, 2
 FORMATS: Final = {"LlamaCpp": "ggufv2", "MLX": "mlx"}
+DRAFT_GGUF_REPOSITORY: Final = "tests/tiny-draft-GGUF"
+DRAFT_MLX_REPOSITORY: Final = "tests/tiny-draft"
+DRAFT_LAYERS: Final = 1
+
+
+def _row(name: str, size: str, layers: int, gguf: str, mlx: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "size": size,
+        "architecture": {
+            "hidden_size": HIDDEN,
+            "intermediate_size": INTERMEDIATE,
+            "num_hidden_layers": layers,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": KV_HEADS,
+            "head_dim": HEAD_DIM,
+            "vocab_size": VOCABULARY,
+            "max_position_embeddings": CONTEXT,
+        },
+        "publications": [
+            {
+                "format": "ggufv2",
+                "quantization": "F16",
+                "scheme": "F16",
+                "repository": gguf,
+                "files": f"{name}-{{quantization}}.gguf",
+            },
+            {"format": "mlx", "quantization": "none", "scheme": "none", "repository": mlx},
+        ],
+    }
+
+
 ROWS: Final = {
     "models.yaml": json.dumps([
-        {
-            "name": "tiny-llama",
-            "size": "8m",
-            "architecture": {
-                "hidden_size": HIDDEN,
-                "intermediate_size": INTERMEDIATE,
-                "num_hidden_layers": LAYERS,
-                "num_attention_heads": HEADS,
-                "num_key_value_heads": KV_HEADS,
-                "head_dim": HEAD_DIM,
-                "vocab_size": VOCABULARY,
-                "max_position_embeddings": CONTEXT,
-            },
-            "publications": [
-                {
-                    "format": "ggufv2",
-                    "quantization": "F16",
-                    "scheme": "F16",
-                    "repository": GGUF_REPOSITORY,
-                    "files": "tiny-llama-{quantization}.gguf",
-                },
-                {
-                    "format": "mlx",
-                    "quantization": "none",
-                    "scheme": "none",
-                    "repository": MLX_REPOSITORY,
-                },
-            ],
-        }
+        _row("tiny-llama", "8m", LAYERS, GGUF_REPOSITORY, MLX_REPOSITORY),
+        _row("tiny-draft", "4m", DRAFT_LAYERS, DRAFT_GGUF_REPOSITORY, DRAFT_MLX_REPOSITORY),
     ])
 }  # fmt: skip
 NODE: Final = NodeFacts(
@@ -89,22 +93,30 @@ NODE: Final = NodeFacts(
     cpu_millicores=16_000,
     memory_bytes=64 * GIB,
     disk_bytes=64 * GIB,
-    usable=True,
 )
 
 
-def add_repositories(hub: HubServer, model: TinyLlama) -> None:
+def add_repositories(
+    hub: HubServer,
+    model: TinyLlama,
+    names: tuple[str, str] = (GGUF_REPOSITORY, MLX_REPOSITORY),
+) -> None:
     """Put both forms of the model on a hub."""
-    gguf = hub.repositories.setdefault(GGUF_REPOSITORY, Repository())
+    gguf = hub.repositories.setdefault(names[0], Repository())
     gguf.add(model.gguf.name, model.gguf.read_bytes())
-    folder = hub.repositories.setdefault(MLX_REPOSITORY, Repository())
+    folder = hub.repositories.setdefault(names[1], Repository())
     for file in sorted(model.folder.iterdir()):
         folder.add(file.name, file.read_bytes())
 
 
-def deployment(name: str, hub: str, context: int, token: str) -> LlamaDeployment:
+def deployment(
+    name: str, hub: str, context: int, token: str, *, drafted: bool = False, tls: bool = False
+) -> LlamaDeployment:
     """The deployment of the tiny model by an engine, with a hub as its mirror."""
+    draft = {"model": "tiny-draft", "size": "4m", "format": FORMATS[name]}
+    drafts = {"speculative": {"draftModel": draft}} if drafted else {}
     secret = {"tokenSecretRef": {"name": "hub-token"}} if token else {}
+    https = {"tls": {"secretName": "tiny-tls"}} if tls else {}
     return LlamaDeployment.parse({
         "metadata": {"name": NAME},
         "spec": {
@@ -114,6 +126,8 @@ def deployment(name: str, hub: str, context: int, token: str) -> LlamaDeployment
             "engine": {"type": name, "env": [{"name": "HF_ENDPOINT", "value": hub}]},
             "context": {"maxModelLen": context, "concurrency": SLOTS},
             **secret,
+            **drafts,
+            **https,
         },
     })  # fmt: skip
 
@@ -129,9 +143,17 @@ def planned(body: LlamaDeployment) -> Plan:
     return outcome.plan
 
 
-def container(name: str, hub: str, context: int = CONTEXT_PER_SLOT, token: str = "") -> Container:
+def container(
+    name: str,
+    hub: str,
+    context: int = CONTEXT_PER_SLOT,
+    token: str = "",
+    *,
+    drafted: bool = False,
+    tls: bool = False,
+) -> Container:
     """What is rendered for it."""
-    body = deployment(name, hub, context, token)
+    body = deployment(name, hub, context, token, drafted=drafted, tls=tls)
     return engine(name).container(planned(body), body)
 
 
@@ -139,7 +161,8 @@ def container(name: str, hub: str, context: int = CONTEXT_PER_SLOT, token: str =
 class RenderedEngine:
     """An engine's program with rendered arguments, on this machine.
 
-    `program` is what the image's entrypoint is; `python` the interpreter that is `python3` there.
+    `program` is what the image's entrypoint is; `python` the interpreter that is `python3` there;
+    `token` is the hub's, and `tls` a folder with the files of the Secret of `spec.tls`.
     """
 
     container: Container
@@ -148,6 +171,7 @@ class RenderedEngine:
     port: int
     directory: Path
     token: str = ""
+    tls: Path | None = None
 
     @classmethod
     def make(
@@ -159,14 +183,17 @@ class RenderedEngine:
         directory: Path,
         context: int = CONTEXT_PER_SLOT,
         token: str = "",
+        *,
+        drafted: bool = False,
+        tls: Path | None = None,
     ) -> Self:
-        """LlamaCpp or MLX; `token` is the key of the Secret that the deployment refers to."""
-        rendered = container(name, hub, context, token)
+        """LlamaCpp or MLX; with a token or TLS the deployment refers to a Secret that has it."""
+        rendered = container(name, hub, context, token, drafted=drafted, tls=tls is not None)
         if name == "LlamaCpp":
             program: tuple[str, ...] = (str(engines.llama_server),)
-            return cls(rendered, program, None, port, directory, token)
+            return cls(rendered, program, None, port, directory, token, tls)
         program = (str(engines.mlx_python), "-m", "mlx_lm", "server")
-        return cls(rendered, program, engines.mlx_python, port, directory, token)
+        return cls(rendered, program, engines.mlx_python, port, directory, token, tls)
 
     def without(self, *arguments: str) -> Self:
         """The same without some of its arguments."""
@@ -205,9 +232,9 @@ class RenderedEngine:
         }
         if word in words:
             return words[word]
-        for scratch in self.container.scratch:
-            if word == scratch.path or word.startswith(f"{scratch.path}/"):
-                return f"{self.folder(scratch.path)}{word.removeprefix(scratch.path)}"
+        for mounted in (*self.container.scratch, *self.container.files):
+            if word == mounted.path or word.startswith(f"{mounted.path}/"):
+                return f"{self.folder(mounted.path)}{word.removeprefix(mounted.path)}"
         return word.replace(f"{LOOPBACK}:{self.container.port}/", f"{LOOPBACK}:{self.port}/")
 
     def folder(self, path: str) -> Path:
@@ -218,7 +245,18 @@ class RenderedEngine:
         """Start it; its working folder is not one of its own."""
         for scratch in self.container.scratch:
             self.folder(scratch.path).mkdir(parents=True, exist_ok=True)
-        return EngineProcess(self.arguments, self.port, self.directory, self.environment)
+        if self.tls is not None:
+            self.mount(self.tls)
+        return EngineProcess(
+            self.arguments, self.port, self.directory, self.environment, self.container.https
+        )
+
+    def mount(self, secret: Path) -> None:
+        """Put a Secret's values, each a file by its key, where the container has them."""
+        [files] = self.container.files
+        self.folder(files.path).mkdir(exist_ok=True)
+        for key, name in files.files:
+            shutil.copyfile(secret / key, self.folder(files.path) / name)
 
     def wait_started(self, process: EngineProcess) -> None:
         """Wait until the startup probe succeeds, as the kubelet does."""
@@ -229,12 +267,9 @@ class RenderedEngine:
         if isinstance(probe, ExecProbe):
             command = [self.translated(word) for word in probe.command]
             return run(command, self.environment, probe.timeout_seconds)
-        url = f"http://{LOOPBACK}:{self.port}{probe.path}"
-        try:
-            with urllib.request.urlopen(url, timeout=probe.timeout_seconds) as answer:
-                return 200 <= answer.status < 400
-        except (urllib.error.HTTPError, OSError):
-            return False
+        scheme = "https" if self.container.https else "http"
+        url = f"{scheme}://{LOOPBACK}:{self.port}{probe.path}"
+        return 200 <= get(url, probe.timeout_seconds)[0] < 400
 
 
 def run(command: list[str], environment: Mapping[str, str], timeout: int) -> bool:

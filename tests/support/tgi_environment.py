@@ -17,6 +17,7 @@ BOOLEANS: Final = ("true", "false")
 OTHERS: Final = frozenset(
     {
         *("HF_TOKEN", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT"),
+        "HF_HUB_DISABLE_TELEMETRY",
         *("HF_HUB_ENABLE_HF_TRANSFER", "HF_KERNELS_CACHE", "LOG_LEVEL", "HOME"),
         *("ATTENTION", "PREFIX_CACHING", "CUDA_VISIBLE_DEVICES", "NCCL_DEBUG"),
     }

@@ -75,24 +75,28 @@ class TinyLlama:
     gguf: Path
 
 
-def make_tiny_llama(where: Path, *, tied: bool = False, seed: int = 0) -> TinyLlama:
+def make_tiny_llama(
+    where: Path, *, tied: bool = False, seed: int = 0, layers: int = LAYERS, name: str = "llama"
+) -> TinyLlama:
     """Write both forms of one model.
 
     Args:
         where: a folder for the two.
         tied: whether the embeddings are the output weights too.
         seed: of the weights.
+        layers: fewer make a model that drafts for the usual one.
+        name: ends the names of folder and file.
     """
-    made = TinyLlama(where / "tiny-llama", where / "tiny-llama-F16.gguf")
+    made = TinyLlama(where / f"tiny-{name}", where / f"tiny-{name}-F16.gguf")
     made.folder.mkdir(parents=True)
-    weights = _weights(tied, seed)
+    weights = _weights(tied, seed, layers)
     merges = _merges()
-    _write_folder(made.folder, weights, merges, tied)
-    _write_gguf(made.gguf, weights, merges)
+    _write_folder(made.folder, weights, merges, tied, layers)
+    _write_gguf(made.gguf, weights, layers)
     return made
 
 
-def _weights(tied: bool, seed: int) -> Weights:
+def _weights(tied: bool, seed: int, layers: int) -> Weights:
     random = np.random.default_rng(seed)
 
     def matrix(rows: int, columns: int) -> np.ndarray[Any, np.dtype[np.float16]]:
@@ -100,7 +104,7 @@ def _weights(tied: bool, seed: int) -> Weights:
 
     ones = np.ones(HIDDEN, np.float16)
     weights: Weights = {"model.embed_tokens.weight": matrix(VOCABULARY, HIDDEN)}
-    for layer in range(LAYERS):
+    for layer in range(layers):
         start = f"model.layers.{layer}"
         weights |= {
             f"{start}.input_layernorm.weight": ones,
@@ -161,7 +165,7 @@ def _tokens(merges: list[tuple[str, str]]) -> list[str]:
 
 
 def _write_folder(
-    folder: Path, weights: Weights, merges: list[tuple[str, str]], tied: bool
+    folder: Path, weights: Weights, merges: list[tuple[str, str]], tied: bool, layers: int
 ) -> None:
     tokens = _tokens(merges)
     config = {
@@ -177,7 +181,7 @@ def _write_folder(
         "mlp_bias": False,
         "model_type": "llama",
         "num_attention_heads": HEADS,
-        "num_hidden_layers": LAYERS,
+        "num_hidden_layers": layers,
         "num_key_value_heads": KV_HEADS,
         "rms_norm_eps": EPSILON,
         "rope_scaling": {
@@ -268,21 +272,10 @@ def _tokenizer(tokens: list[str], merges: list[tuple[str, str]]) -> dict[str, An
     }
 
 
-def _write_gguf(path: Path, weights: Weights, merges: list[tuple[str, str]]) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter) -> None:
+    """Add the vocabulary of every model here to a GGUF file."""
+    merges = _merges()
     tokens = _tokens(merges)
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("Tiny Llama")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(INTERMEDIATE)
-    writer.add_block_count(LAYERS)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_dimension_count(HEAD_DIM)
-    writer.add_rope_freq_base(ROPE_THETA)
-    writer.add_layer_norm_rms_eps(EPSILON)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokens)
@@ -292,8 +285,25 @@ def _write_gguf(path: Path, weights: Weights, merges: list[tuple[str, str]]) -> 
     writer.add_bos_token_id(tokens.index(BOS))
     writer.add_eos_token_id(tokens.index(END_OF_TURN))
     writer.add_add_bos_token(True)
+
+
+def _write_gguf(path: Path, weights: Weights, layers: int) -> None:
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("Tiny Llama")
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(HIDDEN)
+    writer.add_feed_forward_length(INTERMEDIATE)
+    writer.add_block_count(layers)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_dimension_count(HEAD_DIM)
+    writer.add_rope_freq_base(ROPE_THETA)
+    writer.add_layer_norm_rms_eps(EPSILON)
+    add_tokenizer(writer)
     writer.add_chat_template(CHAT_TEMPLATE)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, LAYERS)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
     for name, values in weights.items():
         own = names.get_name(name, try_suffixes=(".weight",))
         assert own is not None, name

@@ -144,7 +144,6 @@ def cluster() -> Inventory:
                 cpu_millicores=96_000,
                 memory_bytes=1024 * GIB,
                 disk_bytes=4096 * GIB,
-                usable=True,
             )
             for number, gpu in enumerate(gpus)
         )

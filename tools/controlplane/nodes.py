@@ -44,6 +44,8 @@ class GpuNode:
         driver: version of the GPU driver, such as 580.65.06; None leaves its labels out.
         instance_type: type of the machine as a cloud names it; None leaves its label out.
         labels: more labels; they win over the computed ones.
+        resources: more extended resources, such as nvidia.com/mig-1g.10gb; with `labels` they make
+            nodes whose GPUs something else than GPU Feature Discovery labels.
         taints: None means `GPU_TAINT` on a node with GPUs and none on others.
         unschedulable: whether the node is cordoned.
     """
@@ -59,6 +61,7 @@ class GpuNode:
     driver: str | None = None
     instance_type: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] | None = None
     unschedulable: bool = False
 
@@ -109,7 +112,7 @@ class GpuNode:
         }
         if self.gpus:
             resources[GPU] = str(self.gpus)
-        return resources
+        return resources | self.resources
 
     def _labels(self) -> dict[str, str]:
         labels = {

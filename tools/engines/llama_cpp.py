@@ -26,7 +26,8 @@ OPTIONS = (
     "-DCMAKE_EXE_LINKER_FLAGS=-static -s -Wl,--whole-archive -lpthread -Wl,--no-whole-archive",
     "-DGGML_NATIVE=OFF",
     "-DGGML_OPENMP=OFF",
-    "-DLLAMA_OPENSSL=OFF",
+    "-DLLAMA_OPENSSL=ON",
+    "-DOPENSSL_USE_STATIC_LIBS=TRUE",
     "-DLLAMA_BUILD_UI=OFF",
     "-DLLAMA_USE_PREBUILT_UI=OFF",
     "-DLLAMA_BUILD_TESTS=OFF",
@@ -36,6 +37,21 @@ OPTIONS = (
 """How it is built; part of its name in the cache."""
 STEPS = 3
 """Steps of progress that a build takes."""
+_COMPILER = (
+    "A C++17 compiler that links statically is needed to build llama-server (g++ and libc6-dev "
+    "of Debian, gcc-c++, glibc-static and libstdc++-static of Fedora)"
+)
+_OPENSSL = (
+    "OpenSSL 3 with headers and static libraries is needed to build llama-server with HTTPS "
+    "(libssl-dev of Debian)"
+)
+_TRIAL = "#include <filesystem>\nint main() { return std::filesystem::path().empty() - 1; }\n"
+_TRIAL_OF_OPENSSL = """#include <openssl/ssl.h>
+#if OPENSSL_VERSION_NUMBER < 0x30000000L
+#error "this is " OPENSSL_VERSION_TEXT
+#endif
+int main() { return SSL_CTX_new(TLS_server_method()) == nullptr; }
+"""
 
 
 def cached_name() -> str:
@@ -53,7 +69,7 @@ def build(output: Path, progress: Progress, done: int, of: int) -> None:
         of: steps in all.
 
     Raises:
-        ToolMissingError: there is no C++ compiler that links statically.
+        ToolMissingError: there is no C++ compiler that links statically, or no OpenSSL for it.
         BuildError: a package could not be had, or the compiler failed.
     """
     _check_compiler(output.parent)
@@ -96,19 +112,18 @@ def _compile(tools: Path, tree: Path, output: Path) -> None:
 
 
 def _check_compiler(folder: Path) -> None:
-    needed = (
-        "A C++17 compiler that links statically is needed to build llama-server (g++ and libc6-dev "
-        "of Debian, gcc-c++, glibc-static and libstdc++-static of Fedora)"
-    )
     compiler = shlex.split(os.environ.get("CXX", "c++"))
     if shutil.which(compiler[0]) is None:
-        raise ToolMissingError(f"{needed}, and no `{compiler[0]}` is on the PATH.")
-    program = "#include <filesystem>\nint main() { return std::filesystem::path().empty() - 1; }\n"
-    options = ["-std=c++17", "-static", "-xc++", "-", "-o", str(folder / "trial")]
-    try:
-        external.run([*compiler, *options], text=program)
-    except BuildError as error:
-        raise ToolMissingError(f"{needed}; {error}") from error
+        raise ToolMissingError(f"{_COMPILER}, and no `{compiler[0]}` is on the PATH.")
+    command = [*compiler, "-std=c++17", "-static", "-o", str(folder / "trial"), "-xc++", "-"]
+    for needed, program, libraries in (
+        (_COMPILER, _TRIAL, []),
+        (_OPENSSL, _TRIAL_OF_OPENSSL, ["-lssl", "-lcrypto"]),
+    ):
+        try:
+            external.run([*command, *libraries], text=program)
+        except BuildError as error:
+            raise ToolMissingError(f"{needed}; {error}") from error
 
 
 def _version() -> str:

@@ -12,6 +12,8 @@ _FOLDER = Path(__file__).resolve().parents[2] / "requirements"
 LLAMA_CPP = _FOLDER / "llama-cpp.txt"
 LLAMA_CPP_BUILD = _FOLDER / "llama-cpp-build.txt"
 MLX = _FOLDER / "mlx.txt"
+VLLM = _FOLDER / "vllm.txt"
+VLLM_PARSER = _FOLDER / "vllm-parser.txt"
 
 
 def pinned_version(requirements: Path, package: str) -> str:

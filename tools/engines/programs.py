@@ -1,8 +1,8 @@
 """Finding the pinned engines, or making them once.
 
-`llama-server` is one static file. MLX is a virtual environment whose interpreter runs `mlx_lm`.
-Both are kept outside the checkout; a new version, another way of building and another set of
-packages get a folder of their own.
+`llama-server` is one static file. MLX is a virtual environment whose interpreter runs `mlx_lm`;
+that of vLLM finds the modules of its parser and no more. All are kept outside the checkout; a new
+version, another way of building and another set of packages get a folder of their own.
 """
 
 import sys
@@ -12,12 +12,15 @@ from pathlib import Path
 
 from controlplane.cache import cache_folder, make_once
 from controlplane.progress import Progress, SilentProgress
-from engines import environments, llama_cpp, pins
+from engines import environments, llama_cpp, pins, vllm
 
 LLAMA_SERVER = "llama-server"
 MLX = "mlx"
-NAMES = (LLAMA_SERVER, MLX)
-_STEPS = {LLAMA_SERVER: llama_cpp.STEPS, MLX: 1}
+VLLM = "vllm"
+NAMES = (LLAMA_SERVER, MLX, VLLM)
+_STEPS = {LLAMA_SERVER: llama_cpp.STEPS, MLX: 1, VLLM: vllm.STEPS}
+_PACKAGES = {MLX: "mlx-lm", VLLM: "vllm"}
+"""Whose version names the folder of an environment."""
 
 
 class Engines:
@@ -42,6 +45,11 @@ class Engines:
         """The interpreter that runs `-m mlx_lm server`, for the processor."""
         return self.path(MLX)
 
+    @property
+    def vllm_python(self) -> Path:
+        """The interpreter that finds the modules of vLLM's parser."""
+        return self.path(VLLM)
+
     def path(self, name: str) -> Path:
         """Path of one program."""
         self.ensure((name,))
@@ -65,23 +73,28 @@ class Engines:
         if name == LLAMA_SERVER:
             llama_cpp.build(output, self._progress, done, of)
             return
-        with self._progress.step("install mlx-lm", done + 1, of):
-            # An environment knows its own path, so it is made where it stays; the file that is
-            # asked for afterwards says that it is whole.
-            environments.create(self._environment(), pins.MLX)
-            output.touch()
+        # An environment knows its own path, so it is made where it stays; the file that is asked
+        # for afterwards says that it is whole.
+        if name == VLLM:
+            vllm.create(self._environment(name), self._progress, done, of)
+        else:
+            with self._progress.step("install mlx-lm", done + 1, of):
+                environments.create(self._environment(name), pins.MLX)
+        output.touch()
 
     def _target(self, name: str) -> Path:
         if name == LLAMA_SERVER:
             return self._cache / llama_cpp.cached_name() / LLAMA_SERVER
-        return self._environment().with_name("whole")
+        return self._environment(name).with_name("whole")
 
     def _program(self, name: str) -> Path:
         if name == LLAMA_SERVER:
             return self._target(name)
-        return environments.python(self._environment())
+        return environments.python(self._environment(name))
 
-    def _environment(self) -> Path:
-        version = pins.pinned_version(pins.MLX, "mlx-lm")
-        key = pins.key(pins.MLX.read_text(), sys.base_prefix, sys.version)
-        return self._cache / f"mlx-lm-{version}-{key}" / "environment"
+    def _environment(self, name: str) -> Path:
+        files = (pins.MLX,) if name == MLX else (pins.VLLM, pins.VLLM_PARSER)
+        package = _PACKAGES[name]
+        version = pins.pinned_version(files[0], package)
+        key = pins.key(*(file.read_text() for file in files), sys.base_prefix, sys.version)
+        return self._cache / f"{package}-{version}-{key}" / "environment"

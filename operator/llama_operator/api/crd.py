@@ -8,7 +8,7 @@ translates the constructs that the API uses and refuses every other one, so that
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from llama_operator.api.deployment import NAME_RULE, LlamaDeployment
+from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.model import ApiModel
 from llama_operator.api.status import LlamaDeploymentStatus
 from llama_operator.api.v1alpha1 import (
@@ -221,7 +221,7 @@ def object_schema() -> Schema:
             "spec": structural_schema(LlamaDeploymentSpec),
             "status": status,
         },
-        _VALIDATIONS: [NAME_RULE.as_schema()],
+        _VALIDATIONS: [rule.as_schema() for rule in LlamaDeployment.rules],
     }
 
 

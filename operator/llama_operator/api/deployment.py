@@ -30,6 +30,19 @@ NAME_RULE = Rule(
     field=".metadata.name",
 )
 
+ADAPTER_RULE = Rule(
+    expression=(
+        "!has(self.spec.lora) || self.spec.lora.adapters"
+        ".all(adapter, adapter.name != self.metadata.name)"
+    ),
+    message="the name of an adapter must differ from the deployment's, which is the model's own",
+    holds=lambda deployment: (
+        deployment.spec.lora is None
+        or all(one.name != deployment.metadata.name for one in deployment.spec.lora.adapters)
+    ),
+    field=".spec.lora.adapters",
+)
+
 
 class Metadata(ApiModel):
     """The metadata that the operator uses."""
@@ -50,7 +63,7 @@ class LlamaDeployment(ApiModel):
     spec: LlamaDeploymentSpec
     status: LlamaDeploymentStatus = LlamaDeploymentStatus()
 
-    rules = (NAME_RULE,)
+    rules = (NAME_RULE, ADAPTER_RULE)
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> Self:

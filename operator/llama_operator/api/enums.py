@@ -19,6 +19,17 @@ class ModelFormat(StrEnum):
     MLX = "mlx"
 
 
+class DraftFormat(StrEnum):
+    """Formats of a draft model, which nobody chooses for the user."""
+
+    PYTORCH = "pytorch"
+    FP8 = "fp8"
+    AWQ = "awq"
+    GPTQ = "gptq"
+    GGUF = "ggufv2"
+    MLX = "mlx"
+
+
 class Hub(StrEnum):
     """Where model files come from."""
 

@@ -6,7 +6,15 @@ from typing import Annotated
 from pydantic import Field
 
 from llama_operator.api.cel import Rule
-from llama_operator.api.fields import ConfigMapKey, ObjectName, SecretKey
+from llama_operator.api.enums import DraftFormat
+from llama_operator.api.fields import (
+    ConfigMapKey,
+    ModelName,
+    ModelSize,
+    ObjectName,
+    QuantizationName,
+    SecretKey,
+)
 from llama_operator.api.model import ApiModel
 
 
@@ -72,18 +80,50 @@ class NgramSpec(ApiModel):
     )
 
 
+class DraftModelSpec(ApiModel):
+    """Drafts of a smaller model with the same vocabulary, on the same GPUs."""
+
+    model: ModelName = Field(description="Catalog name of the draft, e.g. llama-3.2-instruct.")
+    size: ModelSize = Field(description="Size of the draft, e.g. 1b.")
+    format: DraftFormat = Field(description="Format of its files, e.g. pytorch.")
+    quantization: QuantizationName | None = Field(
+        default=None,
+        description="Quantization as the catalog spells it, e.g. none. "
+        "Unset: the only or recommended one of the format.",
+    )
+    num_tokens: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=4, description="Tokens that are drafted at once, e.g. 4."
+    )
+
+
 class SpeculativeSpec(ApiModel):
     """Tokens drafted cheaply and verified together."""
 
     ngram: NgramSpec | None = Field(
         default=None, description="Drafts by lookup, e.g. numTokens 4; {} for its defaults."
     )
+    draft_model: DraftModelSpec | None = Field(
+        default=None,
+        description="Drafts of a smaller model, e.g. model llama-3.2-instruct and size 1b.",
+    )
 
     rules = (
         Rule(
-            expression="has(self.ngram)",
+            expression="has(self.ngram) || has(self.draftModel)",
             message="write how tokens are drafted, such as ngram: {}",
-            holds=lambda speculative: speculative.ngram is not None,
+            holds=lambda speculative: bool(speculative.ngram or speculative.draft_model),
             field=".ngram",
         ),
+        Rule(
+            expression="!has(self.ngram) || !has(self.draftModel)",
+            message="write one way to draft: ngram or draftModel",
+            holds=lambda speculative: not (speculative.ngram and speculative.draft_model),
+            field=".draftModel",
+        ),
     )
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are drafted at once for a sequence."""
+        way = self.ngram or self.draft_model
+        return way.num_tokens if way is not None else 0

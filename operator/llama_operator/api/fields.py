@@ -4,12 +4,18 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, JsonValue
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from llama_operator.api.cel import Rule, ruled
 
+ATOMIC: Final[dict[str, JsonValue]] = {"x-kubernetes-map-type": "atomic"}
+"""Of an object that one manager writes as a whole.
+
+Server-side apply makes null of one that it merges and takes the last field away from, which the
+schema refuses; so an object that may be written empty is atomic, or has a default.
+"""
 NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 

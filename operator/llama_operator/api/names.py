@@ -22,11 +22,16 @@ FETCH_NAME: Final = "llama-fetch"
 """`app.kubernetes.io/name` of pods that download a model; the Service selects others."""
 LABEL_COLOR: Final = f"{GROUP}/color"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
+"""Of a Job that was made anew after it failed: which one it is, from 2 on."""
 ANNOTATION_REPLAN: Final = f"{GROUP}/replan"
 ANNOTATION_RENDERING: Final = f"{GROUP}/rendering"
 CATALOG_LABEL: Final = f"{GROUP}/catalog"
 BASE_LIMIT: Final = 40
 """Longest base of a StatefulSet's name: room for `-a`, the pod's ordinal and revision hashes."""
+PROGRESS_PORT: Final = 8090
+"""Where the pod of a download answers `GET /progress`."""
+PROGRESS_PORT_NAME: Final = "progress"
 COLORS: Final = ("a", "b")
 PORT: Final = 8000
 

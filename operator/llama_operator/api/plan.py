@@ -26,8 +26,8 @@ class CudaGraphs(StrEnum):
 class MemoryPerGpu(ApiModel):
     """Where each byte of one GPU goes. All values are bytes on the fullest GPU of a replica.
 
-    `budget = weights + activation + nonTorch + cudaGraphs + kvCache`; engines that capture graphs
-    outside their budget hold them in `headroom`.
+    `budget = weights + draftWeights + adapters + activation + nonTorch + cudaGraphs + kvCache`;
+    engines that capture graphs outside their budget hold them in `headroom`.
     """
 
     total_bytes: ByteCount = Field(
@@ -37,6 +37,10 @@ class MemoryPerGpu(ApiModel):
         description="Share of the total that the engine may use, in bytes, e.g. 78177506426."
     )
     weights_bytes: ByteCount = Field(description="Weights on one GPU, in bytes, e.g. 39901470720.")
+    adapter_bytes: ByteCount | None = Field(
+        default=None,
+        description="LoRA adapters on one GPU, in bytes, e.g. 83886080; absent without any.",
+    )
     activation_bytes: ByteCount = Field(
         description="Peak of the activations above the weights, in bytes, e.g. 592445440."
     )
@@ -49,8 +53,36 @@ class MemoryPerGpu(ApiModel):
     kv_cache_bytes: ByteCount = Field(
         description="KV-cache pool on one GPU, in bytes, e.g. 35400000000."
     )
+    draft_weights_bytes: ByteCount | None = Field(
+        default=None,
+        description="Weights of the draft model on one GPU, in bytes, e.g. 617914368; absent "
+        "without one. What it keeps of requests is part of kvCacheBytes.",
+    )
     headroom_bytes: ByteCount = Field(
         description="What the engine leaves free, in bytes, e.g. 6798044038."
+    )
+
+
+class NodeLabel(ApiModel):
+    """A label of a node, with its value."""
+
+    label: ShortText = Field(description="Key, e.g. cloud.google.com/gke-accelerator.")
+    value: ShortText = Field(description="Value, e.g. nvidia-l4.")
+
+
+class NodeSelector(ApiModel):
+    """One way to tell nodes with the GPUs: all of it must hold."""
+
+    product: ShortText = Field(description="Product of these nodes, e.g. NVIDIA-L4.")
+    labels: list[NodeLabel] = Field(
+        description="Labels that a node has, e.g. cloud.google.com/gke-accelerator nvidia-l4.",
+        max_length=8,
+    )
+    absent_labels: list[ShortText] = Field(
+        default_factory=list,
+        description="Labels that a node does not have, e.g. "
+        "cloud.google.com/gke-gpu-partition-size.",
+        max_length=8,
     )
 
 
@@ -71,6 +103,13 @@ class GpuChoice(ApiModel):
         description="Products on which this very plan fits, sorted; pods require one of them, "
         "e.g. NVIDIA-A100-SXM4-80GB.",
         max_length=32,
+    )
+    node_selectors: list[NodeSelector] | None = Field(
+        default=None,
+        description="Nodes that have an accepted product, each in one of these ways, where labels "
+        "of a cloud tell it; absent where the value of the label is the product, e.g. labels "
+        "cloud.google.com/gke-accelerator nvidia-l4.",
+        max_length=64,
     )
 
 
@@ -95,6 +134,24 @@ class ModelCache(ApiModel):
     model_bytes: ByteCount = Field(
         description="Room that the model takes on it, in bytes, e.g. 43904000000."
     )
+
+
+class DraftModel(ApiModel):
+    """The model that drafts tokens."""
+
+    model: ShortText = Field(description="Catalog name, e.g. llama-3.2-instruct.")
+    size: ShortText = Field(description="Size, e.g. 1b.")
+    format: ShortText = Field(description="Format, e.g. pytorch.")
+    quantization: ShortText = Field(description="Resolved quantization, e.g. none.")
+    repository: ShortText = Field(
+        description="Repository on the plan's hub, e.g. meta-llama/Llama-3.2-1B-Instruct."
+    )
+    file: Annotated[str, Field(max_length=253)] = Field(
+        default="",
+        description="File of the repository, the first part of a split one, "
+        "e.g. Llama-3.2-1B-Instruct-Q4_K_M.gguf; empty when all of it is loaded.",
+    )
+    gated: bool = Field(description="Whether the repository asks for a token, e.g. true.")
 
 
 class Plan(ApiModel):
@@ -132,6 +189,11 @@ class Plan(ApiModel):
     )
     nodes: Count | None = Field(
         default=None, description="Nodes of one replica where it takes several, e.g. 2."
+    )
+    usd_per_hour: ShortText | None = Field(
+        default=None,
+        description="Price of the GPUs of one replica for an hour, in US dollars, e.g. 27.52; "
+        "absent where the catalog has none.",
     )
     tensor_parallel_size: Count = Field(description="GPUs that one layer is split over, e.g. 4.")
     gpu_layers: Count | None = Field(
@@ -172,6 +234,10 @@ class Plan(ApiModel):
         default=None,
         description="Volume that holds the model, e.g. kind Claim; absent when each pod downloads "
         "it.",
+    )
+    draft: DraftModel | None = Field(
+        default=None,
+        description="Model that drafts tokens, e.g. size 1b; absent without one.",
     )
     startup_seconds: Count = Field(
         description="Time that a replica may take to start, in seconds, e.g. 1800."

@@ -78,7 +78,7 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.DOWNLOADING: ReasonFacts(
         "The model is downloaded to the volume of spec.cache; no GPU is held meanwhile.",
-        "Wait; `kubectl logs` of the Job's pod tells how far it is.",
+        "Wait; the message tells how far it is, and so does `kubectl logs` of the Job's pod.",
     ),
     Reason.ROLLING_OUT: ReasonFacts(
         "Pods change to the new revision.", "Wait; the last good revision goes on serving."
@@ -90,7 +90,8 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.SUSPENDED: ReasonFacts("spec.suspend is true.", "Set spec.suspend to false."),
     Reason.WAITING_FOR_GPUS: ReasonFacts(
         "The plan fits this cluster, but its GPUs are busy.",
-        "Free GPUs, add nodes of an accepted product, or choose a lighter format.",
+        "Free GPUs, add nodes of an accepted product, or choose a lighter format; "
+        "`llama-operator explain` tells what else would do.",
     ),
     Reason.WAITING_FOR_DELETION: ReasonFacts(
         "Children of a deleted deployment of the same name are still there.",
@@ -146,11 +147,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     ),
     Reason.GPU_NOT_IN_CLUSTER: ReasonFacts(
         "No node has a GPU of the kinds that spec.hardware lists.",
-        "List a product that `kubectl get nodes -L nvidia.com/gpu.product` shows.",
+        "List a product that `llama-operator inventory` shows.",
         stalled=True,
     ),
     Reason.UNSUPPORTED_GPU: ReasonFacts(
-        "The GPU's compute capability is too low for the engine or the quantization.",
+        "No engine runs on these GPUs, or none loads the quantization on them.",
         "Choose another format or GPU.",
         stalled=True,
     ),
@@ -244,12 +245,11 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.VOLUME_UNUSABLE: ReasonFacts(
         "The volume for models cannot be written.",
         "Check the rights of the pod's user on it, and that it has links and locks.",
-        stalled=True,
     ),
     Reason.DOWNLOAD_FAILED: ReasonFacts(
         "The model cannot be downloaded to the volume of spec.cache.",
-        "Mend what the message names; then delete the Job that it names, or edit the spec, to have "
-        "it tried again.",
+        "Mend what the message names. It is tried again at the time that the message tells; at "
+        "once when you delete the Job that it names, or edit the spec.",
     ),
     Reason.CONTAINER_FAILED: ReasonFacts(
         "The engine exits.", "Read the message and `kubectl logs` of the pod."

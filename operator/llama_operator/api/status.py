@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from llama_operator.api.fields import ATOMIC
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import Count, Plan
 
@@ -89,12 +90,12 @@ class LlamaDeploymentStatus(ApiModel):
         default=None,
         description="The plan of what runs: GPUs, context and where each byte goes, "
         "e.g. gpus 1x NVIDIA-A100-SXM4-80GB.",
-        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        json_schema_extra=ATOMIC,
     )
     recommendation: Recommendation | None = Field(
         default=None,
         description="What would fit, or what a new version would render, e.g. format awq.",
-        json_schema_extra={"x-kubernetes-map-type": "atomic"},
+        json_schema_extra=ATOMIC,
     )
     replicas: Count | None = Field(default=None, description="Pods that exist, e.g. 2.")
     ready_replicas: Count | None = Field(default=None, description="Pods that answer, e.g. 1.")

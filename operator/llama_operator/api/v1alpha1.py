@@ -22,6 +22,7 @@ from llama_operator.api.features import (
     TlsSpec,
 )
 from llama_operator.api.fields import (
+    ATOMIC,
     EngineVersionName,
     EnvironmentName,
     GpuProduct,
@@ -35,6 +36,7 @@ from llama_operator.api.fields import (
     ServedModelName,
     keyed_by,
 )
+from llama_operator.api.lora import LoraSpec
 from llama_operator.api.model import ApiModel
 from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.pod_template import PodTemplate
@@ -46,37 +48,6 @@ KIND: Final = "LlamaDeployment"
 PLURAL: Final = "llamadeployments"
 SHORT_NAME: Final = "llama"
 CATEGORY: Final = "llm"
-
-RESERVED_ARGUMENTS: Final = (
-    "--config",
-    "--cpu-offload-gb",
-    "--data-parallel-size",
-    "--device-memory-utilization",
-    "--dtype",
-    "--enforce-eager",
-    "--gpu-memory-utilization",
-    "--headless",
-    "--hf-token",
-    "--host",
-    "--kv-cache-dtype",
-    "--kv-cache-memory-bytes",
-    "--max-model-len",
-    "--max-num-batched-tokens",
-    "--max-num-seqs",
-    "--model",
-    "--nnodes",
-    "--no-enforce-eager",
-    "--node-rank",
-    "--num-gpu-blocks-override",
-    "--pipeline-parallel-size",
-    "--port",
-    "--quantization",
-    "--served-model-name",
-    "--shutdown-timeout",
-    "--tensor-parallel-size",
-    "--uds",
-)
-"""Arguments that the plan or the Service decides (vLLM 0.33, captured flags)."""
 
 RESERVED_ENVIRONMENT: Final = (
     "HF_HOME",
@@ -95,30 +66,14 @@ RESERVED_ENVIRONMENT: Final = (
 """Environment that the operator sets itself, or that would bypass the device plugin."""
 
 
-def _is_reserved(argument: str) -> bool:
-    name = argument.split("=", 1)[0].replace("_", "-")
-    return name.startswith("-") and any(known.startswith(name) for known in RESERVED_ARGUMENTS)
-
-
 ExtraArgument = Annotated[
     PrintableText,
     ruled(
         Rule(
             expression="!self.matches('^-[A-Za-z]')",
-            message="write the long form of the argument, such as --seed=7",
+            message="write the long form of the argument, which begins with two dashes",
             holds=lambda value: re.match("-[A-Za-z]", value) is None,
-        ),
-        Rule(
-            expression=(
-                f"!self.startsWith('-') || !{list(RESERVED_ARGUMENTS)!r}"
-                ".exists(known, known.startsWith(self.split('=')[0].replace('_', '-')))"
-            ),
-            message=(
-                "the plan decides this argument, or one that it abbreviates; use spec.context, "
-                "spec.memory, spec.hardware, spec.servedModelNames or spec.tokenSecretRef instead"
-            ),
-            holds=lambda value: not _is_reserved(value),
-        ),
+        )
     ),
 ]
 
@@ -169,8 +124,8 @@ class EngineSpec(ApiModel):
     extra_args: list[ExtraArgument] = Field(
         default=[],
         max_length=64,
-        description="Arguments appended to the engine's command line, one word an item, "
-        "e.g. --seed=7.",
+        description="Arguments appended to the engine's command line, one word an item, none that "
+        "the plan decides, e.g. --seed=7, or --seed and 7 for LlamaCpp.",
     )
     env: Annotated[list[EnvironmentVariable], keyed_by("name")] = Field(
         default=[],
@@ -319,6 +274,7 @@ class LlamaDeploymentSpec(ApiModel):
     cache: CacheSpec | None = Field(
         default=None,
         description="Volume that holds the model, e.g. claim {}. Unset: each pod downloads it.",
+        json_schema_extra=ATOMIC,
     )
     served_model_names: list[ServedModelName] = Field(
         default=[],
@@ -347,6 +303,11 @@ class LlamaDeploymentSpec(ApiModel):
     speculative: SpeculativeSpec | None = Field(
         default=None,
         description="Speculative decoding, e.g. ngram with numTokens 4. Absent: none.",
+        json_schema_extra=ATOMIC,
+    )
+    lora: LoraSpec | None = Field(
+        default=None,
+        description="LoRA adapters beside the model, e.g. adapters with name sql. Absent: none.",
     )
     replicas: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=1, description="Serving copies of the model, e.g. 2."
@@ -368,5 +329,18 @@ class LlamaDeploymentSpec(ApiModel):
             message="quantization needs a format beside it; write for example format: awq",
             holds=lambda spec: spec.quantization is None or spec.format != ModelFormat.AUTO,
             field=".quantization",
+        ),
+        Rule(
+            expression=(
+                "!has(self.lora) || !has(self.servedModelNames) || self.lora.adapters"
+                ".all(adapter, !(adapter.name in self.servedModelNames))"
+            ),
+            message="the name of an adapter must differ from servedModelNames, which are the "
+            "model's own",
+            holds=lambda spec: (
+                spec.lora is None
+                or all(one.name not in spec.served_model_names for one in spec.lora.adapters)
+            ),
+            field=".lora.adapters",
         ),
     )

@@ -167,6 +167,17 @@ class Catalog:
         made = unknown_gpu(product, label_mib, parent.compute_capability if parent else None)
         return LabelledGpu(made, made.total_bytes)
 
+    def micro_usd_per_hour(self, product: str) -> int | None:
+        """Price of one GPU of a product or alias, shared or not, in millionths of a dollar.
+
+        That of the name itself comes before that of the product it is an alias of. None without a
+        price; a MIG slice has one only under its own name.
+        """
+        name = product.removesuffix(SHARED_SUFFIX).casefold()
+        row = self.gpu(product)
+        names = (name,) if row is None else (name, row.product.casefold())
+        return next((self._prices[name] for name in names if name in self._prices), None)
+
     def scheme(self, name: str) -> Scheme:
         """The scheme of this name; case does not matter.
 
@@ -251,6 +262,10 @@ class Catalog:
         return {
             name.casefold(): row for row in self.tables.gpus for name in (row.product, *row.aliases)
         }
+
+    @cached_property
+    def _prices(self) -> Mapping[str, int]:
+        return {row.product.casefold(): row.micro_usd_per_hour for row in self.tables.prices}
 
     @cached_property
     def _schemes(self) -> Mapping[str, Scheme]:

@@ -37,6 +37,11 @@ class EngineMemory:
         graphs_inside_budget: whether CUDA graphs are subtracted from the engine's share.
         captures_graphs: whether the engine's CUDA graphs are estimated at all.
         whole_prefill_tokens: longest context that is prefilled in one step by default.
+        mask_bytes: of an element of llama.cpp's attention mask with flash attention.
+        adapter_spare_slots: slots for adapters that are allocated beside those asked for.
+        adapter_element_bytes: of an element of an adapter; 0 for the compute dtype.
+        adapter_host_copies: copies of each adapter that every rank keeps in host memory.
+        adapter_graph_sets: how often CUDA graphs are captured where there are adapters.
         compute_capability_tenths: least of an NVIDIA GPU that its builds run on, e.g. 75 for 7.5.
     """
 
@@ -56,6 +61,11 @@ class EngineMemory:
     graphs_inside_budget: bool
     captures_graphs: bool
     whole_prefill_tokens: int
+    mask_bytes: int
+    adapter_spare_slots: int
+    adapter_element_bytes: int
+    adapter_host_copies: int
+    adapter_graph_sets: int
     compute_capability_tenths: int
 
     @property

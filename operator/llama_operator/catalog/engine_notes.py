@@ -11,17 +11,21 @@ from llama_operator.catalog.tables import columns_of, read_table
 
 TOOLS: Final = "tools"
 """Calls of tools by a model that has this ability, which no field of the spec asks for."""
+CONTEXT: Final = "context"
+"""The context of every plan."""
+GRAPHS: Final = "graphs"
+"""CUDA graphs where they are on."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineNote:
-    """What a range of engine versions does with a field of the spec, or with calls of tools.
+    """What a range of engine versions does with a field of the spec, or with what is always there.
 
     Attributes:
         engine: name in the catalog.
         min_version: inclusive; empty for any.
         below_version: exclusive; empty for any.
-        field: in the words of engine_limits.csv, or `tools`.
+        field: in the words of engine_limits.csv, or `tools`, `context` or `graphs`.
         note: a part of a sentence.
         source: where this is from.
     """
@@ -58,7 +62,7 @@ def read_engine_notes() -> tuple[EngineNote, ...]:
             engine=row.one_of("engine", ENGINES),
             min_version=row.version("min_version"),
             below_version=row.version("below_version"),
-            field=row.one_of("field", (TOOLS, *FIELDS)),
+            field=row.one_of("field", (TOOLS, CONTEXT, GRAPHS, *FIELDS)),
             note=row.text("note"),
             source=row.text("source"),
         )

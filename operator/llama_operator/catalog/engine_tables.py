@@ -18,6 +18,13 @@ FIELDS: Final = (
     "spec.context.concurrency>256",
     "spec.hardware[].nodes",
     "spec.hub=ModelScope",
+    "spec.lora",
+    "spec.lora.adapters.file",
+    "spec.lora.adapters.file=none",
+    "spec.lora.adapters=ModelScope",
+    "spec.lora.adapters=drafted",
+    "spec.lora.adapters=uncached",
+    "spec.lora.adapters[1]",
     "spec.memory.cudaGraphs=Disabled",
     "spec.memory.gpuLayers",
     "spec.memory.kvCacheDType=fp8",
@@ -30,12 +37,14 @@ FIELDS: Final = (
     "spec.memory.utilizationPercent",
     "spec.servedModelNames",
     "spec.servedModelNames[1]",
-    "spec.speculative",
+    "spec.speculative.draftModel",
+    "spec.speculative.ngram",
     "spec.speculative.ngram.lookupTokens",
     "spec.tls",
 )
-"""Fields of the spec that some engine cannot follow; `=` names a value, `>` a bound, `[1]` a
-second item."""
+"""Fields of the spec that some engine cannot follow; `=` names a value or what is left out, `>` a
+bound, `[1]` a second item. `uncached` and a hub's name tell that the engine downloads adapters,
+`drafted` that another model drafts beside them."""
 
 
 @dataclass(frozen=True, slots=True)

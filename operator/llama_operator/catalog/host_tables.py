@@ -11,7 +11,7 @@ from llama_operator.errors import CatalogError
 from llama_operator.units import MIB, Bytes
 
 UNITS: Final = ("file", "tensor")
-CONTENTS: Final = ("repository", "gguf", "cached")
+CONTENTS: Final = ("repository", "gguf", "cached", "adapter")
 _LOADING_COLUMNS: Final = frozenset(
     [
         "engine",
@@ -63,8 +63,8 @@ class EngineLoading:
 class DiskMargin:
     """What a download takes beside its weights: a share of them, and some bytes.
 
-    `contents` is `repository`, `gguf` for files of which a repository holds many, or `cached` for
-    the disk of a pod whose model lies elsewhere.
+    `contents` is `repository`, `gguf` for files of which a repository holds many, `adapter` for one
+    of LoRA, or `cached` for the disk of a pod whose model lies elsewhere.
     """
 
     contents: str

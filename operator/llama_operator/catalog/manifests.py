@@ -3,7 +3,7 @@
 from typing import Any
 
 from llama_operator.api.names import CATALOG_LABEL
-from llama_operator.catalog.user_rows import RowError, UserRows, printable, read_user_rows
+from llama_operator.catalog.user_rows import KEYS, RowError, UserRows, printable, read_user_rows
 from llama_operator.catalog.yaml_input import parse_documents
 from llama_operator.errors import CatalogError, InputError
 
@@ -32,7 +32,7 @@ def read_manifest(file: str, text: str) -> tuple[UserRows, tuple[RowError, ...]]
     errors: tuple[RowError, ...] = ()
     configmaps = [item for document in documents for item in _items(document)]
     if not configmaps:
-        msg = f"{file} is empty; write a ConfigMap with models.yaml or gpus.yaml"
+        msg = f"{file} is empty; write a ConfigMap with {KEYS}"
         raise InputError(msg)
     for item in configmaps:
         name, labels, data = _parts(file, item)
@@ -58,7 +58,7 @@ def _parts(file: str, item: Any) -> tuple[str, dict[str, Any], dict[str, Any]]: 
     kind = item.get("kind") if isinstance(item, dict) else None
     if not isinstance(item, dict) or kind != "ConfigMap":
         held = printable(str(kind)) if kind else "something that is no Kubernetes object"
-        msg = f"{file} holds {held}; write ConfigMaps with models.yaml or gpus.yaml"
+        msg = f"{file} holds {held}; write ConfigMaps with {KEYS}"
         raise InputError(msg)
     metadata = item.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}

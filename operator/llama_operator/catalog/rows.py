@@ -107,6 +107,19 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuPrice:
+    """What an hour of one GPU costs, in millionths of a dollar.
+
+    `date` is the day, as YYYY-MM-DD, on which the source was read; empty for rows of users.
+    """
+
+    product: str
+    micro_usd_per_hour: int
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
     """How weights of a quantization are stored (memory model, section 3).
 

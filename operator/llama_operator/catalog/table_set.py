@@ -18,6 +18,7 @@ from llama_operator.catalog.model_tables import (
     read_publications,
     read_schemes,
 )
+from llama_operator.catalog.price_tables import read_gpu_prices
 from llama_operator.catalog.rows import (
     Architecture,
     BatchDefaultsRule,
@@ -25,6 +26,7 @@ from llama_operator.catalog.rows import (
     EngineVersion,
     FormatRule,
     Gpu,
+    GpuPrice,
     Model,
     Publication,
     Scheme,
@@ -44,6 +46,7 @@ class Tables:
     formats: tuple[FormatRule, ...]
     schemes: tuple[Scheme, ...]
     gpus: tuple[Gpu, ...]
+    prices: tuple[GpuPrice, ...]
     engines: tuple[EngineVersion, ...]
     batch_defaults: tuple[BatchDefaultsRule, ...]
     hosts: tuple[EngineHost, ...]
@@ -56,13 +59,15 @@ class Tables:
             CatalogError: a row is wrong; names table, row and column.
         """
         architectures, formats, schemes = read_architectures(), read_formats(), read_schemes()
+        gpus = read_gpus()
         tables = cls(
             architectures=architectures,
             models=read_models(architectures),
             publications=with_auto_ranks(read_publications(), formats, schemes),
             formats=formats,
             schemes=schemes,
-            gpus=read_gpus(),
+            gpus=gpus,
+            prices=read_gpu_prices(gpus),
             engines=read_engines(),
             batch_defaults=read_batch_defaults(),
             hosts=read_hosts(),
@@ -82,6 +87,7 @@ class Tables:
         checks.check_models(self.models)
         checks.check_publications(self.publications, self.models, self.schemes, self.formats)
         checks.check_gpus(self.gpus)
+        checks.check_unique("gpu_prices.csv", "product", (row.product for row in self.prices))
         checks.check_engines(self.engines, self.batch_defaults, self.hosts)
 
 

@@ -12,6 +12,7 @@ from llama_operator.catalog.user_schema import (
     UserArchitecture,
     UserGpu,
     UserModel,
+    UserPrice,
     UserPublication,
     UserRowModel,
 )
@@ -20,10 +21,14 @@ from llama_operator.errors import CatalogError
 
 MODELS_KEY: Final = "models.yaml"
 GPUS_KEY: Final = "gpus.yaml"
-ROW_TYPES: Final[Mapping[str, type[UserModel] | type[UserGpu]]] = {
+PRICES_KEY: Final = "prices.yaml"
+ROW_TYPES: Final[Mapping[str, type[UserModel] | type[UserGpu] | type[UserPrice]]] = {
     MODELS_KEY: UserModel,
     GPUS_KEY: UserGpu,
+    PRICES_KEY: UserPrice,
 }
+KEYS: Final = f"{', '.join([*ROW_TYPES][:-1])} or {[*ROW_TYPES][-1]}"
+"""The keys, for messages."""
 ROWS_LIMIT: Final = 256
 """Rows of one key of a ConfigMap."""
 ERRORS_PER_ROW: Final = 4
@@ -64,7 +69,7 @@ class UserRow:
     configmap: str
     key: str
     row: int
-    value: UserModel | UserGpu
+    value: UserModel | UserGpu | UserPrice
 
     def error(self, field: str, message: str) -> RowError:
         """An error about a field of this row."""
@@ -94,7 +99,7 @@ def read_user_rows(name: str, data: Mapping[str, str]) -> tuple[UserRows, tuple[
 
     Args:
         name: name of the ConfigMap for messages, with its namespace, e.g. `llama/our-models`.
-        data: its `data`: YAML lists under `models.yaml` and `gpus.yaml`.
+        data: its `data`: YAML lists under `models.yaml`, `gpus.yaml` and `prices.yaml`.
 
     Returns:
         Readable rows in their order, and errors. Names are checked against the catalog when the

@@ -1,4 +1,4 @@
-"""What a user may write into `models.yaml` and `gpus.yaml`. Keys are those of the tables."""
+"""What a user may write into the keys of a ConfigMap with rows. Names are those of the tables."""
 
 from typing import Annotated, Any, Final, Self
 
@@ -73,6 +73,18 @@ ComputeCapability = Annotated[
     str,
     Field(max_length=5),
     ruled(text_rule("^[0-9]{1,2}[.][0-9]$", 'write it as text, such as "8.9"')),
+]
+
+
+Usd = Annotated[
+    str,
+    Field(max_length=13),
+    ruled(
+        text_rule(
+            "^[0-9]{1,6}([.][0-9]{1,6})?$",
+            'write US dollars as text, with at most six digits after the point, such as "2.50"',
+        )
+    ),
 ]
 
 
@@ -201,4 +213,12 @@ class UserGpu(UserRowModel):
     bandwidth_bytes_per_second: Annotated[int, Field(ge=0, le=10**15)] | None = None
     nvlink_gb_per_second: Annotated[int, Field(ge=0, le=10**5)] | None = None
     instances: PrintableText | None = None
+    source: PrintableText | None = None
+
+
+class UserPrice(UserRowModel):
+    """What an hour of one GPU of a product costs, instead of the price in the table."""
+
+    product: GpuProduct
+    usd_per_gpu_hour: Usd
     source: PrintableText | None = None

@@ -16,7 +16,7 @@ from llama_operator.catalog.machine_tables import VENDORS
 from llama_operator.catalog.rows import Gpu
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT
-from llama_operator.units import GIB, MIB
+from llama_operator.units import GIB, MIB, format_usd
 
 WIDE_COLUMNS: Final = 120
 _DESCRIPTION: Final = """List GPUs, with the memory that a process sees on each.
@@ -35,7 +35,7 @@ _EPILOG: Final = """Examples:
 _LEGEND: Final = (
     "GB as marketed; GiB what a process sees; COMPUTE compute capability; GB/s memory",
     "bandwidth; NVLINK GB/s both ways (AMD: Infinity Fabric), on PCIe cards by a bridge",
-    "LABEL of the node; HELD on an idle card when an engine starts",
+    "LABEL of the node; HELD on an idle card when an engine starts; USD for one GPU an hour",
 )
 
 
@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
         rows = [_as_user_row(row) for row in found]
         print(yaml.safe_dump(rows, sort_keys=False, allow_unicode=True), end="")
     else:
-        _print_table(Console(), found)
+        _print_table(Console(), found, catalog)
     tell(errors)
     return EXIT_BAD_INPUT if errors else 0
 
@@ -106,29 +106,30 @@ def _as_user_row(row: Gpu) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value is not None}
 
 
-def _print_table(console: Console, rows: Collection[Gpu]) -> None:
+def _print_table(console: Console, rows: Collection[Gpu], catalog: Catalog) -> None:
     if not rows:
         console.print("Nothing in the catalog matches.")
         return
     wide = console.width >= WIDE_COLUMNS
-    console.print(_table(rows, wide=wide))
+    console.print(_table(rows, catalog, wide=wide))
     for line in _LEGEND if wide else _LEGEND[:2]:
         console.print(line, markup=False, style="dim")
 
 
-def _table(rows: Collection[Gpu], *, wide: bool) -> Table:
+def _table(rows: Collection[Gpu], catalog: Catalog, *, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     longest = max(len(row.product) for row in rows)
     table.add_column("PRODUCT", overflow="fold", min_width=longest if wide else None)
     headings = ["GB", "GiB", "COMPUTE", "GB/s", "NVLINK"]
     if wide:
-        headings += ["LABEL MiB", "HELD GiB"]
+        headings += ["LABEL MiB", "HELD GiB", "USD"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     if wide:
         table.add_column("ALIASES", overflow="fold")
         table.add_column("INSTANCES")
     for row in rows:
+        price = catalog.micro_usd_per_hour(row.product)
         cells = [
             row.product,
             str(row.marketed_gb),
@@ -143,6 +144,7 @@ def _table(rows: Collection[Gpu], *, wide: bool) -> Table:
             cells += [
                 f"{row.label_bytes // MIB:,}",
                 f"{row.reserved_at_start_bytes / GIB:.2f}",
+                "-" if price is None else format_usd(price),
                 " ".join(row.aliases),
                 row.instances,
             ]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = (
     "plan",
+    "explain",
     "render",
     "size",
     "prefetch",
     "models",
     "gpus",
+    "inventory",
     "status",
     "replan",
     "top",
@@ -32,11 +34,11 @@ COMMANDS: Final = (
     "completion",
 )
 """Each is a module beside this one, in the order of the help."""
-PLUGIN_COMMANDS: Final = ("plan", "status", "replan", "top")
+PLUGIN_COMMANDS: Final = ("plan", "explain", "status", "replan", "top")
 """Those that look at a cluster."""
 ALONE: Final = ("version", "--version")
 """What needs none of them."""
-PLANNING: Final = ("plan", "render")
+PLANNING: Final = ("plan", "render", "inventory")
 """Commands that may ask a cluster for its nodes."""
 _EPILOG: Final = """
 Exit status: 0 done, and what was planned fits; 3 it does not fit; 2 bad input.
@@ -46,6 +48,7 @@ First steps:
   llama-operator size llama-3.1-instruct 70b --format awq --gpu NVIDIA-A100-SXM4-80GB
   llama-operator plan -f llama-70b-awq.yaml --nodes nodes.json
   kubectl apply -f llama-70b-awq.yaml
+  llama-operator explain llama-70b-awq
   kubectl get llama
 """
 
@@ -75,6 +78,8 @@ def parser(
         module = import_module(f"llama_operator.cli.{name}")
         if name in PLANNING:
             module.register(commands, _live_inventory)
+        elif name == "explain":
+            module.register(commands, _live_deployment)
         else:
             module.register(commands)
     version = commands.add_parser("version", help="print the version", add_help=True)
@@ -87,6 +92,12 @@ def _live_inventory() -> "Inventory":
     from llama_operator.cli.live_inventory import live_inventory
 
     return live_inventory()
+
+
+def _live_deployment(name: str, namespace: str | None) -> "tuple[dict[str, Any], Inventory]":
+    from llama_operator.cli.live_inventory import live_deployment
+
+    return live_deployment(name, namespace)
 
 
 def _version(_: argparse.Namespace) -> int:

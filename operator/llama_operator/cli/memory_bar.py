@@ -29,10 +29,12 @@ def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
     """The parts that add up to the GPU's total, as they lie in the bar."""
     named = serving_parts(
         weights_bytes=memory.weights_bytes,
+        adapter_bytes=memory.adapter_bytes or 0,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
         kv_cache_bytes=memory.kv_cache_bytes,
+        draft_weights_bytes=memory.draft_weights_bytes or 0,
     )
     return (*named, headroom(memory.total_bytes - sum(part.size_bytes for part in named)))
 
@@ -40,15 +42,20 @@ def memory_parts(memory: "MemoryPerGpu") -> tuple[Part, ...]:
 def serving_parts(
     *,
     weights_bytes: int,
+    adapter_bytes: int,
     activation_bytes: int,
     non_torch_bytes: int,
     cuda_graph_bytes: int,
     kv_cache_bytes: int,
     kv_cache_name: str = "KV cache",
+    draft_weights_bytes: int = 0,
 ) -> tuple[Part, ...]:
     """What an engine takes of a GPU, in the order of the bar."""
+    drafts = (Part("D", "draft weights", "white on bright_black", draft_weights_bytes),)
     return (
         Part("W", "weights", "white on blue", weights_bytes),
+        *(drafts if draft_weights_bytes else ()),
+        *([Part("L", "LoRA adapters", "black on cyan", adapter_bytes)] if adapter_bytes else []),
         Part("A", "activations", "black on yellow", activation_bytes),
         Part("N", "non-torch", "white on magenta", non_torch_bytes),
         Part("G", "CUDA graphs", "white on red", cuda_graph_bytes),

@@ -29,7 +29,11 @@ NODE_CPU_MILLICORES: Final = 192_000
 NODE_MEMORY_BYTES: Final = 2048 * GIB
 NODE_DISK_BYTES: Final = 8192 * GIB
 TESTS: Final[Mapping[str, tuple[str, str]]] = {
-    EngineType.VLLM: ("golden, flags", "flags of its own parser, captured from the 0.33.0 wheel"),
+    EngineType.VLLM: (
+        "golden, flags",
+        "flags of its own parser, captured from the 0.33.0 wheel; that parser, run with torch "
+        "replaced, takes the arguments of every row",
+    ),
     EngineType.SGLANG: ("golden, flags", "flags as the 0.5.23 wheel declares them, captured"),
     EngineType.TGI: ("golden, options", "options of the launchers of 2.2.0 and 3.3.7, captured"),
     EngineType.LLAMA_CPP: (
@@ -202,6 +206,5 @@ def _survey(product: str, catalog: Catalog) -> Survey:
         cpu_millicores=NODE_CPU_MILLICORES,
         memory_bytes=NODE_MEMORY_BYTES,
         disk_bytes=NODE_DISK_BYTES,
-        usable=True,
     )
     return survey(Inventory((node,), {}), catalog)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -13,12 +14,18 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, tell
 from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
+from llama_operator.cli.explain_view import candidate_objects, print_candidates
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
 from llama_operator.cli.inventory_options import add_leader_worker_set_option, chosen_inventory
 from llama_operator.cli.json_output import print_json
 from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_text
 from llama_operator.cli.plan_view import print_outcome
+from llama_operator.cli.price_tolerance_option import (
+    add_price_tolerance_option,
+    price_tolerance_percent,
+)
 from llama_operator.errors import InputError
+from llama_operator.planning.explain import ExplainedRow, explain
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.outcome import Outcome, Planned
 from llama_operator.planning.plan import plan_on
@@ -37,7 +44,17 @@ Examples:
   llama-operator plan -f llama-70b-awq.yaml
   kubectl get nodes -o json > nodes.json
   llama-operator plan -f llama-70b-awq.yaml --nodes nodes.json
+  llama-operator plan -f llama-70b-awq.yaml --nodes nodes.json --explain
   cat *.yaml | llama-operator plan -f - --nodes nodes.json -o json"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one deployment; `rows` is None when nobody asked for an explanation."""
+
+    deployment: LlamaDeployment
+    outcome: Outcome
+    rows: tuple[ExplainedRow, ...] | None
 
 
 def no_cluster() -> Inventory:
@@ -69,6 +86,12 @@ def register(
     add_leader_worker_set_option(parser)
     add_catalog_option(parser)
     add_image_registry_option(parser)
+    add_price_tolerance_option(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="tell every candidate: engine, format and GPUs, with a verdict and a reason",
+    )
     parser.add_argument(
         "-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table"
     )
@@ -85,37 +108,52 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
-    registry = image_registry(arguments)
+    registry, tolerance = image_registry(arguments), price_tolerance_percent(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
     surveyed = survey(chosen_inventory(arguments, read_inventory), catalog)
-    outcomes = [
-        (deployment, plan_on(deployment.spec, catalog, surveyed, image_registry=registry))
-        for deployment in found.deployments
-    ]
+    outcomes = []
+    for deployment in found.deployments:
+        spec = deployment.spec
+        outcome = plan_on(
+            spec,
+            catalog,
+            surveyed,
+            image_registry=registry,
+            price_tolerance_percent=tolerance,
+        )
+        rows = (
+            explain(spec, catalog, surveyed, price_tolerance_percent=tolerance)
+            if arguments.explain
+            else None
+        )
+        outcomes.append(Answer(deployment, outcome, rows))
     for note in found.notes:
         print(f"llama-operator: {note}", file=sys.stderr)
     _print(arguments, outcomes)
     if errors:
         return EXIT_BAD_INPUT
-    fits = all(isinstance(outcome, Planned) for _, outcome in outcomes)
+    fits = all(isinstance(answer.outcome, Planned) for answer in outcomes)
     return EXIT_FITS if fits else EXIT_DOES_NOT_FIT
 
 
-def _print(
-    arguments: argparse.Namespace, outcomes: Sequence[tuple[LlamaDeployment, Outcome]]
-) -> None:
-    objects = [as_object(deployment, outcome) for deployment, outcome in outcomes]
+def _print(arguments: argparse.Namespace, answers: Sequence[Answer]) -> None:
+    objects = [
+        as_object(answer.deployment, answer.outcome)
+        | ({} if answer.rows is None else {"candidates": candidate_objects(answer.rows)})
+        for answer in answers
+    ]
     if arguments.output == "json":
         print_json(objects)
     elif arguments.output == "yaml":
         print(yaml.safe_dump(objects, sort_keys=False, allow_unicode=True), end="")
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)
-        for index, (deployment, outcome) in enumerate(outcomes):
+        for index, answer in enumerate(answers):
             if index:
                 console.print()
-            print_outcome(console, deployment, outcome)
+            print_outcome(console, answer.deployment, answer.outcome)
+            print_candidates(console, answer.rows or ())
 
 
 def as_object(deployment: LlamaDeployment, outcome: Outcome) -> dict[str, Any]:

@@ -20,6 +20,15 @@ NOTHING_FITS: Final = (
 
 def print_outcome(console: Console, deployment: LlamaDeployment, outcome: Outcome) -> None:
     """Print what planning answered: the plan, or why not and what would fit instead."""
+    print_head(console, deployment, outcome)
+    if isinstance(outcome, Refusal):
+        _print_remedies(console, outcome)
+        return
+    print_plan(console, outcome.plan)
+
+
+def print_head(console: Console, deployment: LlamaDeployment, outcome: Outcome) -> None:
+    """Print whether it fits and where, or why not."""
     name = f"{deployment.metadata.namespace}/{deployment.metadata.name}"
     if isinstance(outcome, Refusal):
         _print_refusal(console, name, outcome)
@@ -29,7 +38,6 @@ def print_outcome(console: Console, deployment: LlamaDeployment, outcome: Outcom
     )
     if not outcome.fits_now:
         console.print(f"  not all now: {outcome.waiting_message}", style="yellow", markup=False)
-    print_plan(console, outcome.plan)
 
 
 def print_plan(console: Console, plan: Plan) -> None:
@@ -54,8 +62,10 @@ def _facts(plan: Plan) -> dict[str, str]:
     return {
         "model": f"{plan.model} {plan.size}, {plan.format} ({plan.quantization})",
         "repository": f"{plan.repository} ({plan.hub}{', gated' if plan.gated else ''})",
+        **_draft_facts(plan),
         "engine": f"{plan.engine} {plan.engine_version}, {plan.image}",
         "GPUs": f"{plan.gpus}, tensor parallel size {plan.tensor_parallel_size}{_stages(plan)}",
+        "price": "unknown" if plan.usd_per_hour is None else f"{plan.usd_per_hour} USD an hour",
         "accepted": ", ".join(plan.gpu.accepted_products),
         "context": f"{plan.max_model_len:,} tokens a request",
         "KV cache": (
@@ -72,6 +82,14 @@ def _facts(plan: Plan) -> dict[str, str]:
     }
 
 
+def _draft_facts(plan: Plan) -> dict[str, str]:
+    draft = plan.draft
+    if draft is None:
+        return {}
+    what = f"{draft.model} {draft.size}, {draft.format} ({draft.quantization})"
+    return {"draft": f"{what}, {draft.repository}{' (gated)' if draft.gated else ''}"}
+
+
 def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:
     console.print(
         f"[bold]{escape(name)}[/bold]  [bold red]does not fit[/bold red]  {refusal.reason.value}"
@@ -81,6 +99,9 @@ def _print_refusal(console: Console, name: str, refusal: Refusal) -> None:
         for label, value in (("needed", refusal.needed_bytes), ("there", refusal.available_bytes)):
             text = f"{format_gib(value)} per GPU, {value:,} bytes"
             print_wrapped(console, text, label=label)
+
+
+def _print_remedies(console: Console, refusal: Refusal) -> None:
     if not refusal.alternatives:
         memory_is_short = refusal.needed_bytes is not None
         remedy = NOTHING_FITS if memory_is_short else REASONS[refusal.reason].remedy

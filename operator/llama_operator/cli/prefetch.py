@@ -5,7 +5,7 @@ import asyncio
 import logging
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +26,7 @@ from llama_operator.units import quantity_bytes
 if TYPE_CHECKING:
     from llama_operator.download.prefetch import Prefetched, Wanted
     from llama_operator.download.progress import Report
+    from llama_operator.download.progress_server import ProgressBoard
 
 EXIT_TERMINATED: Final = 128 + signal.SIGTERM
 _RETRY_MAY_HELP: Final = (HubUnreachableError, ChecksumError, NotCachedError)
@@ -82,16 +83,42 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="a GGUF file instead; all parts of a split one; repeatable",
     )
     parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        type=_adapter,
+        metavar="REPOSITORY[:PATH]",
+        help="a LoRA adapter as well, of PEFT or mlx-lm, or a GGUF file; DIR/adapters/OWNER--NAME "
+        "is a link to it; repeatable",
+    )
+    parser.add_argument(
+        "--draft",
+        metavar="REPOSITORY",
+        help="a draft model of the same hub as well, fetched before the model",
+    )
+    parser.add_argument(
+        "--draft-file",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a GGUF file of the draft instead, as --file; repeatable",
+    )
+    parser.add_argument(
         "--max-bytes",
         type=_size,
         metavar="N",
-        help="fetch nothing when the files have more bytes, e.g. 200Gi",
+        help="fetch nothing of a repository whose files have more bytes, e.g. 200Gi",
     )
     parser.add_argument(
         "--offline", action="store_true", help="only check, and tell what is missing"
     )
     parser.add_argument(
         "--verify", action="store_true", help="check the content of what is there, too"
+    )
+    parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="ask the hub for nothing where a whole model of the revision is there",
     )
     parser.add_argument(
         "--json-termination",
@@ -104,6 +131,18 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         choices=("text", "json"),
         default="text",
         help="form of the progress on standard error, every 10 seconds (default: text)",
+    )
+    parser.add_argument(
+        "--progress-port",
+        type=_port,
+        metavar="N",
+        help="answer GET /progress on this port with JSON; 0 takes a free one (default: none)",
+    )
+    parser.add_argument(
+        "--progress-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="address of that port (default: 127.0.0.1)",
     )
     parser.set_defaults(func=run)
 
@@ -119,6 +158,7 @@ def run(arguments: argparse.Namespace) -> int:
     from llama_operator.download.hub import default_revision, find_token
     from llama_operator.download.prefetch import Wanted
     from llama_operator.download.prefetch_record import error_record, success_record
+    from llama_operator.download.progress_server import ProgressBoard, serve_progress
 
     _set_up_logs(arguments.log_format)
     wanted = Wanted(
@@ -131,9 +171,12 @@ def run(arguments: argparse.Namespace) -> int:
         token=find_token(arguments.hub),
         offline=arguments.offline,
         verify=arguments.verify,
+        if_missing=arguments.if_missing,
     )
+    order, board = _in_order(arguments, wanted), ProgressBoard()
     try:
-        result = asyncio.run(_until_told_to_end(wanted))
+        with serve_progress(board, arguments.progress_address, arguments.progress_port):
+            done = asyncio.run(_until_told_to_end(order, board))
     except LlamaOperatorError as error:
         _write_termination(arguments.json_termination, error_record(error))
         if isinstance(error, VolumeTooSmallError):
@@ -142,36 +185,73 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(error, HubError) and not isinstance(error, _RETRY_MAY_HELP):
             raise InputError(str(error)) from error
         raise
-    if result is None:
+    if done is None:
         print(
             "llama-operator: told to end; what was fetched is kept and taken up again",
             file=sys.stderr,
         )
         return EXIT_TERMINATED
     revision = arguments.revision or default_revision(arguments.hub)
-    _write_termination(arguments.json_termination, success_record(result, revision))
-    logging.getLogger(__name__).info(
-        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
-        arguments.repository,
-        result.facts.commit,
-        len(result.files),
-        f"{result.total_bytes:,}",
-        f"{result.fetched_bytes:,}",
-    )
-    print(result.path)
+    _write_termination(arguments.json_termination, success_record(done[-1], revision))
+    _log_whole(arguments.repository, done[-1])
+    print(done[-1].path)
+    for one, result in zip(order, done, strict=True):
+        if one.adapter:
+            print(result.path)
     return 0
 
 
-async def _until_told_to_end(wanted: "Wanted") -> "Prefetched | None":
-    """The prefetch; None when SIGTERM ended it, which the first process of a container ignores."""
+def _in_order(arguments: argparse.Namespace, model: "Wanted") -> tuple["Wanted", ...]:
+    """Adapters and draft first: what the hub refuses should not wait for a large download.
+
+    Raises:
+        InputError: a file of a draft, and no draft.
+    """
+    beside = [
+        replace(model, repository=repository, revision=None, gguf_paths=paths, adapter=True)
+        for repository, paths in arguments.adapter
+    ]
+    if arguments.draft is not None:
+        paths = tuple(arguments.draft_file)
+        beside.append(replace(model, repository=arguments.draft, revision=None, gguf_paths=paths))
+    elif arguments.draft_file:
+        msg = "--draft-file needs --draft beside it"
+        raise InputError(msg)
+    return (*beside, model)
+
+
+async def _until_told_to_end(
+    wanted: "tuple[Wanted, ...]", board: "ProgressBoard"
+) -> "list[Prefetched] | None":
+    """The prefetches; None when SIGTERM ended one, which a container's first process ignores."""
     from llama_operator.download.prefetch import Boundary, prefetch
 
-    work = asyncio.ensure_future(prefetch(wanted, Boundary(tell=_tell)))
+    edge = Boundary(tell=_tell, begun=board.show)
+
+    async def each() -> "list[Prefetched]":
+        done = []
+        for one in wanted[:-1]:
+            done.append(await prefetch(one, edge))
+            _log_whole(one.repository, done[-1])
+        return [*done, await prefetch(wanted[-1], edge)]
+
+    work = asyncio.ensure_future(each())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
     try:
         return await work
     except asyncio.CancelledError:
         return None
+
+
+def _log_whole(repository: str, result: "Prefetched") -> None:
+    logging.getLogger(__name__).info(
+        "%s at %s is whole: %d files, %s bytes, %s of them fetched",
+        repository,
+        result.facts.commit,
+        len(result.files),
+        f"{result.total_bytes:,}",
+        f"{result.fetched_bytes:,}",
+    )
 
 
 def _tell(report: "Report") -> None:
@@ -209,6 +289,11 @@ def _write_termination(path: Path | None, record: dict[str, object] | dict[str, 
         )
 
 
+def _adapter(text: str) -> tuple[str, tuple[str, ...]]:
+    repository, _, path = text.partition(":")
+    return repository, (path,) if path else ()
+
+
 def _size(text: str) -> int:
     try:
         size = quantity_bytes(text)
@@ -218,3 +303,10 @@ def _size(text: str) -> int:
         msg = f"{text!r:.40} is no size above 0 such as 200Gi"
         raise argparse.ArgumentTypeError(msg)
     return size
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        msg = f"{text!r:.40} is no port: 0 to 65535 is allowed"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)

@@ -21,6 +21,10 @@ from llama_operator.cli.image_registry_option import add_image_registry_option, 
 from llama_operator.cli.inventory_options import add_leader_worker_set_option, chosen_inventory
 from llama_operator.cli.nodes_file import read_text
 from llama_operator.cli.plan import ReadInventory, no_cluster
+from llama_operator.cli.price_tolerance_option import (
+    add_price_tolerance_option,
+    price_tolerance_percent,
+)
 from llama_operator.errors import CatalogError, InputError, SpecError
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.plan import plan_on
@@ -68,6 +72,7 @@ def register(
     add_leader_worker_set_option(parser)
     add_catalog_option(parser)
     add_image_registry_option(parser)
+    add_price_tolerance_option(parser)
     parser.set_defaults(func=lambda arguments: run(arguments, read_inventory))
 
 
@@ -78,7 +83,7 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
         InputError: a file is wrong; names the file, the document and the field.
     """
     found = parse_deployments(arguments.file, read_text("-f", arguments.file))
-    registry = image_registry(arguments)
+    registry, tolerance = image_registry(arguments), price_tolerance_percent(arguments)
     if registry and arguments.plan:
         msg = "--image-registry is for planning; the plan of --plan names its image"
         raise InputError(msg)
@@ -92,7 +97,12 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
 
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
             return plan_on(
-                deployment.spec, catalog, surveyed, current=current, image_registry=registry
+                deployment.spec,
+                catalog,
+                surveyed,
+                current=current,
+                image_registry=registry,
+                price_tolerance_percent=tolerance,
             )
 
     rendered = [objects(deployment, planner) for deployment in found.deployments]

@@ -9,6 +9,10 @@ from typing import Any
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
+from llama_operator.cli.price_tolerance_option import (
+    add_price_tolerance_option,
+    price_tolerance_percent,
+)
 from llama_operator.errors import InputError
 
 _DESCRIPTION = """Run the operator against the cluster of the pod it runs in, or of a kubeconfig.
@@ -72,6 +76,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="least level that is logged (default info)",
     )
     add_image_registry_option(parser)
+    add_price_tolerance_option(parser)
     parser.add_argument(
         "--downloader-image",
         default="",
@@ -147,6 +152,7 @@ def _run(arguments: argparse.Namespace) -> int:
             metrics_port=arguments.metrics_port,
             log_level=arguments.log_level,
             image_registry=image_registry(arguments),
+            price_tolerance_percent=price_tolerance_percent(arguments),
             rendering=rendering,
             allow_host_path=arguments.allow_host_path,
             clock_offset=ClockOffset.parse(arguments.clock_offset),

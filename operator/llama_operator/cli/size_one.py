@@ -11,6 +11,7 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.engine_tables import engine_load
 from llama_operator.cli.exit_status import EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.json_output import print_json
+from llama_operator.cli.size_log import compared, observed_object, print_observed
 from llama_operator.cli.size_node import (
     Node,
     disk_object,
@@ -23,6 +24,7 @@ from llama_operator.cli.size_question import Subject
 from llama_operator.cli.size_serving import read_serving
 from llama_operator.cli.size_view import placement_text, print_answer, scheme_text
 from llama_operator.errors import InputError, SizingError, SpecError
+from llama_operator.sizing.comparison import Compared
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     engine_rules,
@@ -78,6 +80,9 @@ def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -
         InputError: an argument is wrong.
     """
     answer = answer_of(arguments, catalog, subject)
+    observed: tuple[Compared, ...] = ()
+    if arguments.compare_log is not None:
+        observed = compared(arguments.compare_log, answer.setting, answer.estimate)
     if arguments.plot is not None:
         from llama_operator.cli.size_plot import bars_of, draw
 
@@ -86,10 +91,11 @@ def run_one(arguments: argparse.Namespace, catalog: Catalog, subject: Subject) -
             title += f", {placement_text(answer.setting)}"
         draw(arguments.plot, title, bars_of(answer))
     if arguments.output == "json":
-        print_json(as_object(answer))
+        print_json({**as_object(answer), **observed_object(observed)})
     else:
         console = Console(no_color=arguments.no_color or None, highlight=False)
         print_answer(console, answer)
+        print_observed(console, observed)
     return EXIT_DOES_NOT_FIT if answer.estimate.fits is False else EXIT_FITS
 
 

@@ -32,7 +32,7 @@ _TAKEN: Final = {
     "jsonl": frozenset(["command", "func"]),
     "train": _ANY | _GPU | _TRAINING | {"plot"},
     "sweep": _ANY | _GPU | _SERVING,
-    "": _ANY | _GPU | _SERVING | _NODE | {"plot"},
+    "": _ANY | _GPU | _SERVING | _NODE | {"plot", "compare_log"},
 }
 """Arguments that each mode takes, by the option that chooses it; empty for one setting."""
 
@@ -257,6 +257,12 @@ def _add_output(group: "argparse._ArgumentGroup") -> None:
         type=Path,
         metavar="FILE",
         help="also draw the memory of a GPU into FILE, .svg or .png; needs the extra plot",
+    )
+    group.add_argument(
+        "--compare-log",
+        metavar="FILE",
+        help="also show what the engine said of its memory: its log, or the text of its /metrics, "
+        "from the start; - for standard input",
     )
     group.add_argument(
         "--sweep",

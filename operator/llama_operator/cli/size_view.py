@@ -67,6 +67,7 @@ def stage_parts(setting: Setting, found: Estimate, stage: StageEstimate) -> tupl
     pool = stage.kv_cache_bytes if found.fits else None
     parts = serving_parts(
         weights_bytes=stage.weights_bytes,
+        adapter_bytes=stage.adapter_bytes,
         activation_bytes=stage.activation_bytes,
         non_torch_bytes=stage.non_torch_bytes,
         cuda_graph_bytes=stage.cuda_graph_bytes,

@@ -14,15 +14,18 @@ from llama_operator.api.names import (
 from llama_operator.cluster import resources
 from llama_operator.cluster.client import (
     ApiClient,
+    ApiError,
     Json,
     NotFoundError,
 )
+from llama_operator.cluster.devices import Devices
 from llama_operator.cluster.ledger import Key, Ledger
 from llama_operator.cluster.optional import OptionalResource
 from llama_operator.cluster.watch import ObjectKey, Watch
 from llama_operator.cluster.writes import Writes
 from llama_operator.planning.inventory import NodeFacts
-from llama_operator.planning.nodes import node_facts
+from llama_operator.planning.label_values import mapping
+from llama_operator.planning.nodes import node_offers
 from llama_operator.reconcile.observed import Child, PodFacts, child_of
 from llama_operator.reconcile.pods import pod_facts
 from llama_operator.reconcile.revision import LEADER_WORKER_SET_KIND, WORKLOADS
@@ -34,6 +37,8 @@ GATHER_SECONDS: Final = 0.1
 """What controllers tell of children and pods comes in bursts, of which one look is enough."""
 VANISHED_SECONDS: Final = 0.3
 """Children go after their deployment, whose end another watch tells, maybe a moment later."""
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""Pause after a node could not be read."""
 OWN: Final = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
 _TELLING: Final = frozenset({"ControllerRevision", *WORKLOADS})
 """Kinds of children by which the next rollout is decided."""
@@ -64,6 +69,7 @@ class Cluster:
         self._on_inventory = on_inventory
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._pods: dict[Key, dict[str, PodFacts]] = {}
+        self._looks: asyncio.Queue[str] = asyncio.Queue()
         self._child_watches: dict[str, Watch[Child]] = {
             kind: Watch(
                 client,
@@ -90,9 +96,10 @@ class Cluster:
             selectors=OWN,
             on_restart=on_restart,
         )
-        self._node_watch: Watch[NodeFacts] = Watch(
-            client, resources.NODES, node_facts, self._node_changed, on_restart=on_restart
+        self._node_watch: Watch[tuple[NodeFacts, ...]] = Watch(
+            client, resources.NODES, self._offers, self._node_changed, on_restart=on_restart
         )
+        self._devices = Devices(client, self._looks.put_nowait, on_restart)
 
     @property
     def watches(self) -> tuple[Watch[Any], ...]:
@@ -121,6 +128,23 @@ class Cluster:
             group.create_task(self._groups.run(), name="optional resources")
             for watch in self._own_watches:
                 group.create_task(watch.run(), name=f"watch {watch.resource.plural}")
+            group.create_task(self._devices.run(), name="watch devices")
+            group.create_task(self._look_at_nodes(), name="look at nodes")
+
+    async def _look_at_nodes(self) -> None:
+        """Project nodes anew whose GPUs are told by other objects than the Node."""
+        while True:
+            name = await self._looks.get()
+            while True:
+                try:
+                    selector = {"fieldSelector": f"metadata.name={name}"}
+                    found = await self._node_watch.look("", selector)
+                    break
+                except ApiError as error:
+                    _log.warning("node %s cannot be read: %s", name, error.message)
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            if ("", name) not in found:
+                self._node_watch.forget(("", name))
 
     async def synced(self) -> None:
         """Wait until every cache was filled once."""
@@ -195,8 +219,19 @@ class Cluster:
         if new is None:
             self._on_inventory()
 
-    def _node_changed(self, key: ObjectKey, _: NodeFacts | None, new: NodeFacts | None) -> None:
-        self.ledger.set_node(key[1], new)
+    def _offers(self, item: Json) -> tuple[NodeFacts, ...] | None:
+        """What a node offers; None keeps nodes without GPUs out of the store."""
+        name = mapping(item.get("metadata")).get("name")
+        devices = self._devices.on_node(name) if isinstance(name, str) else None
+        return node_offers(item, devices) or None
+
+    def _node_changed(
+        self,
+        key: ObjectKey,
+        _: tuple[NodeFacts, ...] | None,
+        new: tuple[NodeFacts, ...] | None,
+    ) -> None:
+        self.ledger.set_node(key[1], new or ())
         self._on_inventory()
 
     async def events_about(self, namespace: str, child: Child, reason: str) -> list[Json]:

@@ -35,6 +35,11 @@ async def until_served(
         await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
 
 
+async def is_served(client: ApiClient, resource: Resource) -> bool:
+    """Whether discovery lists a resource; no while it cannot be asked."""
+    return not await _problem(client, resource)
+
+
 async def _problem(client: ApiClient, resource: Resource) -> str:
     missing = f"the CRD {resource.plural}.{resource.group} is not installed"
     try:

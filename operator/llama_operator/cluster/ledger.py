@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from llama_operator.api.plan import GpuChoice
 from llama_operator.catalog.catalog import Catalog
-from llama_operator.planning.inventory import NodeFacts, Reserved, Stock
+from llama_operator.planning.inventory import NodeFacts, Place, Reserved, Stock
 from llama_operator.planning.survey import Survey, survey_stock, with_reserved
 from llama_operator.reconcile.observed import PodFacts
 
@@ -17,9 +18,15 @@ Key = tuple[str, str]
 class Reservation(NamedTuple):
     """GPUs that a plan takes: those of `pods`, of which some may be bound already."""
 
+    resource: str
     products: tuple[str, ...]
     gpus_per_pod: int
     pods: int
+
+    @classmethod
+    def of(cls, gpu: GpuChoice, pods: int) -> Self:
+        """What so many pods of a plan with these GPUs take."""
+        return cls(gpu.resource, tuple(gpu.accepted_products), gpu.count, pods)
 
 
 class Ledger:
@@ -30,13 +37,13 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._nodes: dict[str, NodeFacts] = {}
+        self._nodes: dict[str, tuple[NodeFacts, ...]] = {}
         self._shapes: dict[NodeFacts, NodeFacts] = {}
         self._stock: Counter[tuple[NodeFacts, int]] = Counter()
-        self._held: dict[str, dict[str, int]] = {}
+        self._held: dict[Place, dict[str, int]] = {}
         self._bound: dict[Key, set[str]] = {}
         self._reservations: dict[Key, Reservation] = {}
-        self._reserved: Counter[tuple[tuple[str, ...], int]] = Counter()
+        self._reserved: Counter[tuple[str, tuple[str, ...], int]] = Counter()
         self._surveys: dict[int, tuple[Catalog, Survey]] = {}
         self._leader_worker_set = False
 
@@ -44,15 +51,20 @@ class Ledger:
         """Take whether the cluster has LeaderWorkerSet."""
         self._leader_worker_set = is_there
 
-    def set_node(self, name: str, facts: NodeFacts | None) -> None:
-        """Take a node, or drop it."""
-        old = self._nodes.pop(name, None)
-        if old is not None:
-            self._count(old, self._held_on(name), -1)
-        if facts is not None:
-            shape = facts.nameless()
-            shape = self._nodes[name] = self._shapes.setdefault(shape, shape)
-            self._count(shape, self._held_on(name), 1)
+    def set_node(self, name: str, offers: tuple[NodeFacts, ...]) -> None:
+        """Take what a node offers; it is dropped when that is nothing."""
+        for shape in self._nodes.pop(name, ()):
+            self._count(shape, self._held_on((name, shape.resource)), -1)
+        if not offers:
+            return
+        shapes = tuple(offer.nameless() for offer in offers)
+        self._nodes[name] = shapes = tuple(self._shapes.setdefault(one, one) for one in shapes)
+        for shape in shapes:
+            self._count(shape, self._held_on((name, shape.resource)), 1)
+
+    def _offer(self, place: Place) -> NodeFacts | None:
+        node, resource = place
+        return next((one for one in self._nodes.get(node, ()) if one.resource == resource), None)
 
     def _count(self, shape: NodeFacts, held: int, nodes: int) -> None:
         self._surveys.clear()
@@ -60,19 +72,19 @@ class Ledger:
         if not self._stock[shape, held]:
             del self._stock[shape, held]
 
-    def _held_on(self, node: str) -> int:
-        return sum(self._held.get(node, {}).values())
+    def _held_on(self, place: Place) -> int:
+        return sum(self._held.get(place, {}).values())
 
-    def _hold(self, node: str, uid: str, gpus: int) -> None:
-        before = self._held_on(node)
-        pods = self._held.setdefault(node, {})
+    def _hold(self, place: Place, uid: str, gpus: int) -> None:
+        before = self._held_on(place)
+        pods = self._held.setdefault(place, {})
         if gpus:
             pods[uid] = gpus
         else:
             pods.pop(uid, None)
         if not pods:
-            del self._held[node]
-        after, shape = self._held_on(node), self._nodes.get(node)
+            del self._held[place]
+        after, shape = self._held_on(place), self._offer(place)
         if after != before and shape is not None:
             self._count(shape, before, -1)
             self._count(shape, after, 1)
@@ -88,8 +100,8 @@ class Ledger:
             return
         for place, is_there in ((before, False), (after, True)):
             if place is not None:
-                key, node, uid, gpus = place
-                self._hold(node, uid, gpus if is_there else 0)
+                key, held_at, uid, gpus = place
+                self._hold(held_at, uid, gpus if is_there else 0)
                 self._bind(key, uid, is_there)
 
     def _bind(self, key: Key, uid: str, is_bound: bool) -> None:
@@ -116,7 +128,7 @@ class Ledger:
         taken = self._reservations.get(key)
         if taken is None:
             return
-        kind = (taken.products, taken.gpus_per_pod)
+        kind = taken[:3]
         self._reserved[kind] += sign * self._unbound(key)
         if not self._reserved[kind]:
             del self._reserved[kind]
@@ -131,24 +143,24 @@ class Ledger:
         """What plans of other deployments will take beyond their bound pods."""
         own, unbound = self._reservations.get(for_key), self._unbound(for_key)
         rows = (
-            (*kind, replicas - (unbound if own is not None and kind == own[:2] else 0))
+            (*kind, replicas - (unbound if own is not None and kind == own[:3] else 0))
             for kind, replicas in self._reserved.items()
         )
-        return tuple(row for row in rows if row[2] > 0)
+        return tuple(row for row in rows if row[3] > 0)
 
     def stock(self, own_pods: Iterable[PodFacts] = ()) -> Stock:
         """Nodes by what they offer and what is held, the GPUs of these pods being free."""
-        own: Counter[str] = Counter()
+        own: Counter[Place] = Counter()
         for pod in own_pods:
             if pod.node and not pod.finished:
-                own[pod.node] += pod.gpus
+                own[pod.node, pod.gpu_resource] += pod.gpus
         if not own:
             return self._stock
         stock = self._stock.copy()
-        for node, gpus in own.items():
-            shape = self._nodes.get(node)
+        for place, gpus in own.items():
+            shape = self._offer(place)
             if shape is not None:
-                held = self._held_on(node)
+                held = self._held_on(place)
                 stock[shape, held] -= 1
                 stock[shape, held - gpus] += 1
         return +stock
@@ -165,12 +177,12 @@ class Ledger:
         return replace(surveyed, leader_worker_set=self._leader_worker_set)
 
 
-_Place = tuple[Key, str, str, int]
-"""Deployment, node, uid and GPUs of a pod."""
+_Bound = tuple[Key, Place, str, int]
+"""Deployment, place, uid and GPUs of a pod."""
 
 
-def _place(namespace: str, pod: PodFacts | None) -> _Place | None:
+def _place(namespace: str, pod: PodFacts | None) -> _Bound | None:
     """Where a pod holds GPUs; None when it holds none."""
     if pod is None or not pod.node or pod.finished or pod.job:
         return None
-    return (namespace, pod.instance), pod.node, pod.uid, pod.gpus
+    return (namespace, pod.instance), (pod.node, pod.gpu_resource), pod.uid, pod.gpus

@@ -54,7 +54,7 @@ class UserCatalog:
         on_errors: Callable[[ObjectKey, str, tuple[RowError, ...]], None],
         on_restart: Callable[[str], None] | None = None,
     ) -> None:
-        self._namespace = namespace
+        self.namespace = namespace
         self._on_change = on_change
         self._on_errors = on_errors
         self._made: dict[str, NamespaceCatalog] = {}
@@ -83,7 +83,7 @@ class UserCatalog:
         maps = [
             found
             for key, found in sorted(self.watch.store.items())
-            if key[0] in (self._namespace, namespace)
+            if key[0] in (self.namespace, namespace)
         ]
         made = self._made.get(namespace if maps else "")
         if made is None:

@@ -20,7 +20,7 @@ from llama_operator.cluster.client import (
     Resource,
 )
 from llama_operator.cluster.watch import Watch
-from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure
+from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Failure, Replace
 from llama_operator.reconcile.decide import with_uid
 from llama_operator.reconcile.drift import holds
 from llama_operator.reconcile.fetch import CLAIM_KIND
@@ -70,6 +70,9 @@ class Writes:
                     await self._apply(action)
                 case Delete():
                     await self._delete(action)
+                case Replace():
+                    await self._delete(action)
+                    await self._create(action)
         except ConflictError as error:
             return await self._conflict(action, owner_uid, error)
         except NotFoundError as error:
@@ -97,7 +100,7 @@ class Writes:
             )
         return None
 
-    async def _create(self, action: Create) -> None:
+    async def _create(self, action: Create | Replace) -> None:
         resource = resources.BY_KIND[action.kind]
         namespace = action.body["metadata"]["namespace"]
         created = await self._client.create(resource, namespace, action.body, FIELD_MANAGER)
@@ -138,7 +141,7 @@ class Writes:
         ]
         await self._bound_patch(resource, namespace, child.name, operations)
 
-    async def _delete(self, action: Delete) -> None:
+    async def _delete(self, action: Delete | Replace) -> None:
         resource = resources.BY_KIND[action.kind]
         namespace = action.child.body["metadata"]["namespace"]
         await self._client.delete(resource, namespace, action.name, action.child.uid)

@@ -20,7 +20,16 @@ class _Shown(NamedTuple):
     memory: tuple[int, ...]
 
 
-_PARTS = ("weights", "activation", "non_torch", "cuda_graphs", "kv_cache", "headroom")
+_PARTS = (
+    "weights",
+    "adapters",
+    "activation",
+    "non_torch",
+    "cuda_graphs",
+    "kv_cache",
+    "headroom",
+    "draft_weights",
+)
 
 
 class DeploymentMetrics(Collector):
@@ -43,11 +52,13 @@ class DeploymentMetrics(Collector):
             gpus=plan.gpu_count * desired if plan is not None else 0,
             memory=(
                 memory.weights_bytes,
+                memory.adapter_bytes or 0,
                 memory.activation_bytes,
                 memory.non_torch_bytes,
                 memory.cuda_graph_bytes,
                 memory.kv_cache_bytes,
                 memory.headroom_bytes,
+                *((memory.draft_weights_bytes,) if memory.draft_weights_bytes else ()),
             )
             if memory is not None
             else (),

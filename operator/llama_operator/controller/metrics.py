@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from llama_operator import __version__
 from llama_operator.controller.deployment_metrics import DeploymentMetrics
+from llama_operator.controller.inventory_metrics import InventoryMetrics
 
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -100,6 +101,8 @@ class Metrics:
         )
         self.deployments = DeploymentMetrics()
         registry.register(self.deployments)
+        self.inventory = InventoryMetrics()
+        registry.register(self.inventory)
 
     def observe_request(self, verb: str, resource: str, code: int, seconds: float) -> None:
         """Count a request to the API server."""

@@ -33,9 +33,12 @@ from llama_operator.controller.queue import KeyedQueue
 from llama_operator.controller.reconciler import Reconciler
 from llama_operator.controller.settings import Settings
 from llama_operator.planning.plan import plan_on
+from llama_operator.planning.survey import Survey
 
 _log = logging.getLogger(__name__)
 
+NOBODY: Final[Key] = ("", "")
+"""Key of no deployment, to which everything that is held or reserved counts as taken."""
 LEASE_NAME: Final = "llama-operator"
 FENCE_CHECK_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.5
@@ -125,8 +128,13 @@ class _Process:
             metrics,
             self._now,
             settings.rendering,
-            partial(plan_on, image_registry=settings.image_registry),
+            partial(
+                plan_on,
+                image_registry=settings.image_registry,
+                price_tolerance_percent=settings.price_tolerance_percent,
+            ),
             allow_host_path=settings.allow_host_path,
+            on_progress=self._enqueue,
         )
         self._queue: KeyedQueue[Key] = KeyedQueue(self._reconcile, settings.workers, self._failed)
         self._queue.latency = metrics.queue_latency.observe
@@ -155,6 +163,7 @@ class _Process:
                 self._health.idleness = self._idleness
                 self._health.refusals = self._refusals
                 self._health.before_scrape = self._show_queue
+                self._metrics.inventory.survey = self._survey
                 group.create_task(self._cluster.run(), name="cluster")
                 group.create_task(self._catalog.run(), name="catalog")
                 await self._cluster.synced()
@@ -185,6 +194,7 @@ class _Process:
                 _log.warning("standing by, nothing is written: %s", errors.exceptions[0])
         finally:
             self._leading = False
+            self._reconciler.fetches.close()
             self._metrics.leader.set(0)
             for key in self._reconciler.deployments():
                 self._metrics.deployments.drop(*key)
@@ -308,6 +318,11 @@ class _Process:
             _log.warning("%s/%s: %s; again later", *key, error)
         else:
             _log.error("%s/%s: a bug", *key, exc_info=error)
+
+    def _survey(self) -> Survey:
+        """The GPUs as a new deployment would see them, with the rows that hold everywhere."""
+        own = self._catalog.for_namespace(self._catalog.namespace)
+        return self._cluster.ledger.survey(NOBODY, own)
 
     def _show_queue(self) -> None:
         self._metrics.queue_depth.set(self._queue.ready())

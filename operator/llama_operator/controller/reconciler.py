@@ -23,21 +23,22 @@ from llama_operator.cluster.client import (
     NotFoundError,
 )
 from llama_operator.cluster.cluster import Cluster
-from llama_operator.cluster.events import emit_event
-from llama_operator.cluster.ledger import Key, Reservation
+from llama_operator.cluster.fetch_progress import ask_progress
+from llama_operator.cluster.ledger import Key
 from llama_operator.cluster.user_catalog import UserCatalog
 from llama_operator.cluster.writes import missing_right
+from llama_operator.controller.fetch_poller import FetchPoller
 from llama_operator.controller.freshness import Freshness
 from llama_operator.controller.known import Known
 from llama_operator.controller.logs import object_reference
 from llama_operator.controller.metrics import Metrics
 from llama_operator.controller.pace import EditPace
 from llama_operator.controller.rejections import Rejections
+from llama_operator.controller.reserving import reserve
 from llama_operator.controller.setbacks import Setbacks, requeue_seconds
-from llama_operator.controller.telling import tell_reasons, tell_repairs
+from llama_operator.controller.telling import tell_plan, tell_reasons, tell_repairs
 from llama_operator.errors import SpecError, UnreadableRecordError
 from llama_operator.planning.cached import refuse_host_path
-from llama_operator.planning.capacity import waiting_message
 from llama_operator.planning.outcome import Outcome
 from llama_operator.planning.plan import plan_on
 from llama_operator.reconcile.actions import Failure
@@ -72,6 +73,7 @@ class Reconciler:
         plan: Callable[..., Outcome] = plan_on,
         *,
         allow_host_path: bool = False,
+        on_progress: Callable[[Key], None] = lambda key: None,
     ) -> None:
         self._cluster = cluster
         self._catalog = catalog
@@ -88,6 +90,7 @@ class Reconciler:
         self._rejections = Rejections(cluster)
         self._pace = EditPace()
         self._setbacks = Setbacks()
+        self.fetches = FetchPoller(ask_progress, on_progress)
 
     def deployments(self) -> tuple[Key, ...]:
         """Keys of all known deployments."""
@@ -180,8 +183,17 @@ class Reconciler:
             return await self._refuse(key, body, problem, pods), None
         rendering = replace(self._rendering, group_restart=self._cluster.group_restart)
         desired = desire(deployment, recorded, self._planner(key, pods), rendering)
-        rewritten, groups = self._cluster.writes.unholdable, rendering.group_restart is not None
-        decision = decide(deployment, desired.revision, children, rewritten, pods, groups=groups)
+        unholdable, fetch_pods = self._cluster.writes.unholdable, self._cluster.fetch_pods(key)
+        decision = decide(
+            deployment,
+            desired.revision,
+            children,
+            unholdable,
+            fetch_pods,
+            self._now(),
+            pods=pods,
+            groups=rendering.group_restart is not None,
+        )
         settled = self._settle(key, deployment, desired, decision, children)
         decision = settled.decision
         failures: tuple[Failure, ...] = ()
@@ -199,7 +211,8 @@ class Reconciler:
                 raise
             failures = (Failure(decision.actions[0], Reason.FORBIDDEN, missing_right(error)),)
         self._memories[key] = settled.memory
-        waiting = self._waiting(key, deployment, desired, pods)
+        ledger = self._cluster.ledger
+        waiting = reserve(ledger, self._catalog, key, deployment, desired, pods)
         failures = failures or await self._perform(key, decision, deployment.metadata.uid)
         if decision.makes_all and not failures:
             self._freshness.trust(key)
@@ -222,23 +235,14 @@ class Reconciler:
             rejected.message,
             waiting,
             self._catalog.errors_for(key[0]),
+            self.fetches.follow(key, self._cluster.fetch_pods(key)),
         )
         status = status_of(situation, self._now())
         wrote = await self._write_status(key, body, status)
-        if desired.revision is not None and (
-            recorded is None or recorded.name != desired.revision.name
-        ):
-            await emit_event(
-                self._cluster.client,
-                body,
-                now=self._now(),
-                warning=False,
-                reason="Planned",
-                note=desired.revision.plan.summary,
-                action="Plan",
-            )
+        await tell_plan(self._cluster.client, body, recorded, desired.revision, self._now())
         await tell_repairs(self._cluster.client, body, settled, failures, self._now())
-        delays = (requeue_seconds(failures), settled.again_seconds, rejected.again_seconds)
+        again = decision.again_seconds(self._now())
+        delays = (requeue_seconds(failures), settled.again_seconds, rejected.again_seconds, again)
         return wrote or bool(decision.actions), min(filter(None, delays), default=None)
 
     def _settle(
@@ -288,39 +292,6 @@ class Reconciler:
             return outcome
 
         return planner
-
-    def _waiting(
-        self, key: Key, deployment: LlamaDeployment, desired: Desired, pods: tuple[PodFacts, ...]
-    ) -> str:
-        """Reserve what its replicas take; tell what they wait for, empty when nothing."""
-        if desired.plan is None:
-            self._cluster.ledger.reserve(key, None)
-            return ""
-        chosen = desired.plan
-        wanted = effective_replicas(deployment) * chosen.pods
-        self._cluster.ledger.reserve(
-            key, Reservation(tuple(chosen.gpu.accepted_products), chosen.gpu.count, wanted)
-        )
-        bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
-        unbound = wanted - bound
-        if unbound <= 0:
-            return ""
-        # What its own pods give back goes to those that replace them.
-        leaving = tuple(pod for pod in pods if pod.deleting)
-        message = waiting_message(
-            chosen,
-            unbound,
-            self._cluster.ledger.survey(key, self._catalog.for_namespace(key[0]), leaving),
-        )
-        if message:
-            return message
-        stuck = sorted(pod.name for pod in pods if pod.unschedulable and not pod.node)
-        if stuck:
-            return (
-                f"the scheduler finds no node for pod {stuck[0]}, though {chosen.gpus} is planned; "
-                f"`kubectl describe pod {stuck[0]}` tells why"
-            )
-        return ""
 
     async def _perform(self, key: Key, decision: Decision, uid: str) -> tuple[Failure, ...]:
         failures: list[Failure] = []
@@ -394,5 +365,6 @@ class Reconciler:
         self._rejections.forget(key)
         self._pace.forget(key)
         self._setbacks.forget(key)
+        self.fetches.forget(key)
         self._cluster.ledger.reserve(key, None)
         self._metrics.deployments.drop(*key)

@@ -10,6 +10,7 @@ from typing import Final
 import kopf
 
 from llama_operator.controller.clock import ClockOffset
+from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT
 from llama_operator.render.rendering import CURRENT, Rendering
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -26,7 +27,8 @@ class Settings:
     log then names. `leader_election` off is for one process on a workstation only.
     `grace_seconds`: how long passes in work may go on once the process is asked to end; writes
     that are not answered by then are waited for besides, as the fence has it. `image_registry`
-    replaces the host of engine images in new plans; empty for none. `rendering` names the image
+    replaces the host of engine images in new plans; empty for none. `price_tolerance_percent`: how
+    much more GPUs may cost that are free now than cheaper ones. `rendering` names the image
     that downloads models; another version of it, and `clock_offset`, are for rehearsals.
     `allow_host_path` lets models be kept in folders of nodes.
     """
@@ -42,6 +44,7 @@ class Settings:
     log_level: str = "info"
     grace_seconds: float = 5.0
     image_registry: str = ""
+    price_tolerance_percent: int = PRICE_TOLERANCE_PERCENT
     rendering: Rendering = CURRENT
     allow_host_path: bool = False
     clock_offset: ClockOffset = field(default_factory=ClockOffset)

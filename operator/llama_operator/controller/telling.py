@@ -1,4 +1,4 @@
-"""What is told by Events: new reasons, and what somebody changed and was put right."""
+"""What is told by Events: new plans and reasons, and what somebody changed and was put right."""
 
 from datetime import datetime
 from typing import Final
@@ -9,6 +9,8 @@ from llama_operator.cluster.client import ApiClient, Json
 from llama_operator.cluster.events import emit_event
 from llama_operator.reconcile.actions import Failure
 from llama_operator.reconcile.contention import Settlement
+from llama_operator.reconcile.plan_change import planned_note
+from llama_operator.reconcile.revision import Revision
 
 _QUIET: Final = frozenset(
     {Reason.STARTING, Reason.SERVING, Reason.DOWNLOADING, Reason.WAITING_FOR_DELETION}
@@ -50,6 +52,35 @@ async def tell_reasons(
             note=entry.message,
             action="Reconcile",
         )
+
+
+async def tell_plan(
+    client: ApiClient,
+    body: Json,
+    recorded: Revision | None,
+    revision: Revision | None,
+    now: datetime,
+) -> None:
+    """An event when there is a plan where there was none, or another one than before.
+
+    Args:
+        client: an open client.
+        body: the deployment.
+        recorded: the revision before this pass; None without one.
+        revision: the one of this pass; None while nothing fits.
+        now: the time of day in UTC.
+    """
+    if revision is None or (recorded is not None and recorded.name == revision.name):
+        return
+    await emit_event(
+        client,
+        body,
+        now=now,
+        warning=False,
+        reason="Planned",
+        note=planned_note(None if recorded is None else recorded.plan, revision.plan),
+        action="Plan",
+    )
 
 
 async def tell_repairs(

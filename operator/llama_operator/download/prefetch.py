@@ -28,10 +28,10 @@ from llama_operator.download.hub import (
 )
 from llama_operator.download.patience import Patience
 from llama_operator.download.progress import Progress, Report
-from llama_operator.download.selection import files_to_fetch
+from llama_operator.download.selection import adapter_files_to_fetch, files_to_fetch
 from llama_operator.download.snapshot import is_commit
 from llama_operator.download.volume import RepositoryFolder, check_room, safe_paths, usable
-from llama_operator.errors import NotCachedError, VolumeTooSmallError
+from llama_operator.errors import HubError, InputError, NotCachedError, VolumeTooSmallError
 
 FILES_AT_ONCE: Final = 4
 FACTS_SECONDS: Final = 300.0
@@ -53,11 +53,14 @@ class Wanted:
         hub: where the repository is.
         revision: branch, tag or commit; None for the hub's default branch.
         gguf_paths: GGUF files instead of a folder for transformers.
+        adapter: whether it is a LoRA adapter, which gets a link of its own.
         max_bytes: of all files; None for no bound.
         token: for gated and private repositories.
         endpoint: a mirror; None for the hub's own.
         offline: only look at what is there.
         verify: read everything that is there again.
+        if_missing: ask the hub for nothing where a whole model of the revision is there, though
+            the branch may mean another commit by now.
     """
 
     repository: str
@@ -65,11 +68,13 @@ class Wanted:
     hub: HubName = "HuggingFace"
     revision: str | None = None
     gguf_paths: tuple[str, ...] = ()
+    adapter: bool = False
     max_bytes: int | None = None
     token: str | None = field(default=None, repr=False)
     endpoint: str | None = None
     offline: bool = False
     verify: bool = False
+    if_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Boundary:
         free_bytes: of the file system of a folder; None asks it.
         clock: seconds.
         tell: is given a report every `report_seconds`.
+        begun: is given what counts the bytes of a fetch that begins.
         report_seconds: between two reports.
     """
 
@@ -88,6 +94,7 @@ class Boundary:
     free_bytes: Callable[[Path], int] | None = None
     clock: Callable[[], float] = time.monotonic
     tell: Callable[[Report], None] = lambda report: None
+    begun: Callable[[Progress], None] = lambda progress: None
     report_seconds: float = REPORT_SECONDS
 
 
@@ -96,7 +103,7 @@ class Prefetched:
     """A model that is whole on the volume.
 
     Attributes:
-        path: the folder for engines.
+        path: the folder for engines; of an adapter its link.
         facts: of the repository at the commit.
         files: that are there, of those that were asked for.
         fetched_bytes: that came over the network.
@@ -132,18 +139,40 @@ async def prefetch(wanted: Wanted, boundary: Boundary | None = None) -> Prefetch
     edge = boundary or Boundary()
     if constants.is_offline_mode():
         wanted = replace(wanted, offline=True)
+    if wanted.if_missing and not wanted.offline:
+        try:
+            return await prefetch(replace(wanted, offline=True), edge)
+        except (HubError, InputError):
+            # What is kept may also be of a commit that lacks a file that is asked for now.
+            _log.info("%s is not whole in %s: the hub is asked", wanted.repository, wanted.volume)
     started = edge.clock()
     with usable(wanted.volume):
         wanted.volume.mkdir(parents=True, exist_ok=True)
         facts = await _facts(wanted, edge)
-        files = files_to_fetch(facts, wanted.gguf_paths)
+        files = _files(wanted, facts)
         safe_paths(files)
         _check_bound(wanted, files)
         folder = RepositoryFolder(wanted.volume, wanted.repository)
         revision = wanted.revision or default_revision(wanted.hub)
         fetched = await _make_whole(wanted, edge, facts, files, folder, revision)
-    path = folder.snapshot(facts.commit)
+        if wanted.adapter:
+            _link_adapter(wanted, folder, facts.commit)
+    path = folder.adapter if wanted.adapter else folder.snapshot(facts.commit)
     return Prefetched(path, facts, files, fetched, edge.clock() - started)
+
+
+def _files(wanted: Wanted, facts: ModelFacts) -> tuple[HubFile, ...]:
+    if wanted.adapter and not wanted.gguf_paths:
+        return adapter_files_to_fetch(facts)
+    return files_to_fetch(facts, wanted.gguf_paths)
+
+
+def _link_adapter(wanted: Wanted, folder: RepositoryFolder, commit: str) -> None:
+    if not wanted.offline:
+        folder.link_adapter(commit)
+    elif not folder.is_linked(commit):
+        msg = f"{folder.adapter} does not mean {commit}: run prefetch once without --offline"
+        raise NotCachedError(msg)
 
 
 async def _facts(wanted: Wanted, edge: Boundary) -> ModelFacts:
@@ -274,13 +303,14 @@ async def _fetch(
     check_room(folder.blobs, needed, edge.free_bytes)
     unique = sum({str(file.digest): size_and_digest(file)[0] for file in files}.values())
     progress = Progress(unique, unique - needed, edge.clock)
+    edge.begun(progress)
     endpoint = wanted.endpoint or default_endpoint(wanted.hub)
     async with Session(endpoint, wanted.token) as session:
         hub = open_hub(wanted.hub, session, wanted.repository)
         fetcher = BlobFetcher(session, hub, facts.commit, folder.blobs, edge.patience, progress.add)
         reports = asyncio.create_task(_report(progress, edge))
         try:
-            await _all(fetcher, [file for file, _ in left.values()])
+            await _all(fetcher, [file for file, _ in left.values()], progress)
         finally:
             reports.cancel()
     if left:
@@ -288,11 +318,12 @@ async def _fetch(
     return progress.fetched_bytes
 
 
-async def _all(fetcher: BlobFetcher, files: Sequence[HubFile]) -> None:
+async def _all(fetcher: BlobFetcher, files: Sequence[HubFile], progress: Progress) -> None:
     free = asyncio.Semaphore(FILES_AT_ONCE)
 
     async def one(file: HubFile) -> None:
         async with free:
+            progress.begin(file.path)
             await fetcher.fetch(file)
 
     try:

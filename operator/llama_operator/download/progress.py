@@ -3,8 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from llama_operator.units import MIB, format_gib
+
+FILE_LIMIT: Final = 200
+"""Characters of a path that are told, the last ones: an answer stays below 2 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,35 @@ class Progress:
         self._done = done_bytes
         self._clock = clock
         self._seen = (clock(), done_bytes)
+        self._began = self._changed = clock()
+        self._file = ""
         self.fetched_bytes = 0
+
+    def begin(self, path: str) -> None:
+        """A file is begun."""
+        self._file = path
 
     def add(self, count: int) -> None:
         """Bytes that were written; fewer than none that were thrown away."""
         self._done += count
         self.fetched_bytes += max(0, count)
+        self._changed = self._clock()
+
+    def figures(self) -> dict[str, int | str]:
+        """What `GET /progress` answers; safe to ask for in another thread.
+
+        Times are seconds, so that clocks of two machines may differ: `seconds` since the fetch
+        began, `idle_seconds` since the last byte. `file` is the one that was begun last.
+        """
+        now = self._clock()
+        return {
+            "done_bytes": self._done,
+            "total_bytes": self._total,
+            "fetched_bytes": self.fetched_bytes,
+            "seconds": round(now - self._began),
+            "idle_seconds": round(now - self._changed),
+            "file": self._file[-FILE_LIMIT:],
+        }
 
     def report(self) -> Report:
         """A look, whose rate is that since the one before."""

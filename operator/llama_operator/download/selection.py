@@ -15,6 +15,8 @@ CONFIG: Final = "config.json"
 BIN_INDEX: Final = "pytorch_model.bin.index.json"
 BIN_WEIGHTS: Final = "pytorch_model*.bin"
 """What engines read where there are no safetensors."""
+ADAPTER_CONFIG: Final = "adapter_config.json"
+ADAPTER_WEIGHTS: Final = ("adapter_model.safetensors", "adapter_model.bin", "adapters.safetensors")
 
 
 def files_to_fetch(facts: ModelFacts, gguf_paths: Sequence[str] = ()) -> tuple[HubFile, ...]:
@@ -38,6 +40,28 @@ def files_to_fetch(facts: ModelFacts, gguf_paths: Sequence[str] = ()) -> tuple[H
     paths = list(_gguf(facts, gguf_paths) if gguf_paths else _folder(facts))
     by_path = {file.path: file for file in facts.files}
     return tuple(by_path[path] for path in dict.fromkeys(paths))
+
+
+def adapter_files_to_fetch(facts: ModelFacts) -> tuple[HubFile, ...]:
+    """The files of an adapter that an engine reads, `adapter_config.json` last.
+
+    Args:
+        facts: of its repository.
+
+    Raises:
+        HubContentError: it is no adapter in the form of PEFT or mlx-lm.
+    """
+    found = [
+        file for file in facts.files if any(fnmatchcase(file.path, one) for one in _of_adapters())
+    ]
+    paths = {file.path for file in found}
+    if ADAPTER_CONFIG not in paths or not paths & set(ADAPTER_WEIGHTS):
+        msg = (
+            f"{facts.repository} is no LoRA adapter: it lacks {ADAPTER_CONFIG} or one of "
+            f"{', '.join(ADAPTER_WEIGHTS)}"
+        )
+        raise HubContentError(msg)
+    return tuple(sorted(found, key=lambda file: (file.path == ADAPTER_CONFIG, file.path)))
 
 
 def _gguf(facts: ModelFacts, wanted: Sequence[str]) -> Iterator[str]:
@@ -92,6 +116,12 @@ def _is_beside(path: str) -> bool:
 def _patterns() -> tuple[str, ...]:
     columns = {"pattern", "source"}
     return tuple(row.text("pattern") for row in read_table("repository_files.csv", columns))
+
+
+@cache
+def _of_adapters() -> tuple[str, ...]:
+    columns = {"pattern", "source"}
+    return tuple(row.text("pattern") for row in read_table("adapter_files.csv", columns))
 
 
 def _names(paths: Iterator[str]) -> str:

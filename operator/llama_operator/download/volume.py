@@ -3,6 +3,7 @@
     DIR/hub/models--ORG--NAME/blobs/DIGEST               content, by its checksum
                              /snapshots/COMMIT/PATH      a relative link to a blob
                              /refs/REVISION              the commit that it means
+    DIR/adapters/ORG--NAME                               a link to the snapshot of a LoRA adapter
     DIR/hub/.locks/models--ORG--NAME/prefetch.lock       held by the prefetch that writes
 
 `DIR` is what engines get as HF_HOME. A model is published by its folder in `snapshots`, which is
@@ -27,6 +28,7 @@ from huggingface_hub.file_download import repo_folder_name
 from llama_operator.download.blobs import INCOMPLETE, has_digest, size_and_digest
 from llama_operator.download.facts import HubFile
 from llama_operator.download.snapshot import is_commit
+from llama_operator.engines.containers import adapter_folder
 from llama_operator.errors import HubContentError, VolumeError, VolumeTooSmallError
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -44,6 +46,7 @@ class RepositoryFolder:
 
     def __init__(self, volume: Path, repository: str) -> None:
         self.hub = volume / "hub"
+        self.adapter = volume / adapter_folder(repository)
         name = repo_folder_name(repo_id=repository, repo_type="model")
         self.folder = self.hub / name
         self.blobs = self.folder / "blobs"
@@ -112,6 +115,27 @@ class RepositoryFolder:
             self._write_ref(refs / revision, commit)
         if revision == DEFAULT_REVISION or not (refs / DEFAULT_REVISION).exists():
             self._write_ref(refs / DEFAULT_REVISION, commit)
+
+    def link_adapter(self, commit: str) -> None:
+        """Have the name of the adapter mean a commit, for engines that take folders alone."""
+        self.adapter.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_linked(commit):
+            return
+        new = Path(tempfile.mkdtemp(dir=self.folder, prefix=".new-"))
+        try:
+            link = new / self.adapter.name
+            link.symlink_to(self._adapter_target(commit))
+            link.replace(self.adapter)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+    def is_linked(self, commit: str) -> bool:
+        """Whether the name of the adapter means a commit."""
+        link = self.adapter
+        return link.is_symlink() and str(link.readlink()) == self._adapter_target(commit)
+
+    def _adapter_target(self, commit: str) -> str:
+        return os.path.relpath(self.snapshot(commit), self.adapter.parent)
 
     def is_published(self, commit: str, revision: str) -> bool:
         """Whether readers that ask for a revision get the commit."""

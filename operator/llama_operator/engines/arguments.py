@@ -59,6 +59,16 @@ def check_engine(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     check_extras(spec, version)
 
 
+def follows(plan: Plan, spec: LlamaDeploymentSpec) -> bool:
+    """Whether the engine of a plan can follow a spec, and extra arguments leave the plan be."""
+    version = EngineVersion(plan.engine, plan.engine_version, default=False, source="the plan")
+    try:
+        check_engine(spec, version)
+    except SpecError:
+        return False
+    return True
+
+
 def check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     """Check that an engine version can follow the fields of a spec.
 
@@ -94,12 +104,24 @@ def check_extras(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
 def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     """Fields of a spec that some engine cannot follow, in the words of engine_limits.csv."""
     memory = spec.memory
-    ngram = spec.speculative.ngram if spec.speculative is not None else None
+    adapters = spec.lora.adapters if spec.lora is not None else []
+    downloads = bool(adapters) and spec.cache is None
+    speculative = spec.speculative
+    ngram = speculative.ngram if speculative is not None else None
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
         "spec.hardware[].nodes": any((entry.nodes or 1) > 1 for entry in spec.hardware),
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
+        "spec.lora": bool(adapters),
+        "spec.lora.adapters.file": any(adapter.file is not None for adapter in adapters),
+        "spec.lora.adapters.file=none": any(adapter.file is None for adapter in adapters),
+        f"spec.lora.adapters={spec.hub}": downloads,
+        "spec.lora.adapters=drafted": bool(adapters)
+        and speculative is not None
+        and speculative.draft_model is not None,
+        "spec.lora.adapters=uncached": downloads,
+        "spec.lora.adapters[1]": len(adapters) > 1,
         f"spec.hub={spec.hub}": spec.cache is None,  # what lies on a volume is not downloaded
         f"spec.memory.cudaGraphs={memory.cuda_graphs}": True,
         "spec.memory.gpuLayers": memory.gpu_layers is not None,
@@ -111,7 +133,9 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
         "spec.memory.utilizationPercent": memory.utilization_percent is not None,
         "spec.servedModelNames": bool(spec.served_model_names),
         "spec.servedModelNames[1]": len(spec.served_model_names) > 1,
-        "spec.speculative": ngram is not None,
+        "spec.speculative.draftModel": speculative is not None
+        and speculative.draft_model is not None,
+        "spec.speculative.ngram": ngram is not None,
         "spec.speculative.ngram.lookupTokens": ngram is not None
         and ngram.lookup_tokens is not None,
         "spec.tls": spec.tls is not None,

@@ -6,6 +6,8 @@ from typing import Final
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.enums import Hub
 from llama_operator.api.plan import Plan
+from llama_operator.catalog.engine_telemetry import telemetry_off
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.engine import EnvVar, HttpProbe, Scratch
 from llama_operator.units import GIB, ceil_div
 
@@ -25,6 +27,8 @@ EXIT_SECONDS: Final = 30
 STARTUP_PERIOD_SECONDS: Final = 10
 HUGGING_FACE_PATH: Final = f"{CACHE_PATH}/huggingface"
 """HF_HOME of engines, and where a prefetch puts models: whatever the hub, in one layout."""
+ADAPTERS_FOLDER: Final = "adapters"
+"""Beside `hub` in HF_HOME: a link to the files of each adapter, for engines that take folders."""
 USER_ID: Final = 65532
 """User and group of images that run as anybody."""
 
@@ -32,6 +36,11 @@ USER_ID: Final = 65532
 def cache_folder(plan: Plan) -> tuple[Scratch, ...]:
     """The folder of downloaded files, as large as the plan says; none where a volume has them."""
     return () if plan.cached else (Scratch("cache", CACHE_PATH, "", plan.host.disk_bytes),)
+
+
+def adapter_folder(repository: str) -> str:
+    """Where a prefetch links the files of an adapter, below HF_HOME: `adapters/OWNER--NAME`."""
+    return f"{ADAPTERS_FOLDER}/{repository.replace('/', '--')}"
 
 
 def home_folder(path: str) -> Scratch:
@@ -100,6 +109,13 @@ def offline(plan: Plan) -> Iterator[EnvVar]:
         yield EnvVar("HF_HUB_OFFLINE", "1")
         yield EnvVar("TRANSFORMERS_OFFLINE", "1")
         yield EnvVar("HF_MODULES_CACHE", f"{TEMPORARY_PATH}/huggingface/modules")
+
+
+def no_telemetry(plan: Plan) -> Iterator[EnvVar]:
+    """What keeps the engine and its libraries from sending usage statistics."""
+    off = telemetry_off(plan.engine, version_numbers(plan.engine_version))
+    for name, value in off.items():
+        yield EnvVar(name, value)
 
 
 def asks_model_scope(plan: Plan) -> bool:

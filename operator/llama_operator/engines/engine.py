@@ -133,7 +133,10 @@ class Container:
 
 
 class Engine(Protocol):
-    """One serving engine. What it loads, takes and cannot do is in the catalog, by version."""
+    """One serving engine.
+
+    What it loads, takes, cannot do and tells of its memory is in the catalog, by version.
+    """
 
     name: str
 

@@ -9,8 +9,12 @@ from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.features import NgramSpec, PrefixCaching
-from llama_operator.api.plan import Plan
+from llama_operator.api.lora import LoraAdapter
+from llama_operator.api.plan import DraftModel, Plan
+from llama_operator.catalog.engine_memory import engine_memory
+from llama_operator.catalog.versions import version_numbers
 from llama_operator.engines.arguments import Names
+from llama_operator.engines.containers import HUGGING_FACE_PATH, adapter_folder
 from llama_operator.engines.engine import EnvVar, Files, SecretArgument
 
 FOLDER: Final = "/etc/llama-operator"
@@ -33,9 +37,26 @@ def feature_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple
     A setting that the engine version does not name needs no argument: it is its default.
     """
     names = Names.of(plan).names
-    for setting, value in _settings(deployment):
+    for setting, value in (*_settings(plan, deployment), *_lora(plan, deployment)):
         if setting in names:
             yield names[setting], value
+
+
+def adapter_arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
+    """The argument of several words that names adapters; the next one begins with dashes."""
+    names, lora = Names.of(plan).names, deployment.spec.lora
+    if lora is not None and "lora_adapters" in names:
+        yield names["lora_adapters"]
+        for adapter in lora.adapters:
+            yield f"{adapter.name}={adapter_path(plan, adapter)}"
+
+
+def adapter_path(plan: Plan, adapter: LoraAdapter) -> str:
+    """Where an engine finds an adapter: on the volume, or by its repository's name."""
+    if not plan.cached:
+        return adapter.repository
+    folder = f"{HUGGING_FACE_PATH}/{adapter_folder(adapter.repository)}"
+    return f"{folder}/{adapter.file}" if adapter.file is not None else folder
 
 
 def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
@@ -46,6 +67,9 @@ def feature_variables(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVa
         yield EnvVar(
             names["api_key_variable"], secret_name=reference.name, secret_key=reference.key
         )
+    if "lora_variable" in names and spec.lora is not None:
+        named = (f"{adapter.name}={adapter_path(plan, adapter)}" for adapter in spec.lora.adapters)
+        yield EnvVar(names["lora_variable"], ",".join(named))
     if "ngram_variable" in names and spec.speculative is not None and spec.speculative.ngram:
         yield EnvVar(names["ngram_variable"], str(spec.speculative.ngram.num_tokens))
 
@@ -63,7 +87,7 @@ def feature_files(deployment: LlamaDeployment) -> tuple[Files, ...]:
     return tuple(_files(deployment))
 
 
-def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+def _settings(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
     spec = deployment.spec
     if spec.tls is not None:
         yield "tls_private_key", f"{TLS_PATH}/{PRIVATE_KEY_FILE}"
@@ -75,22 +99,62 @@ def _settings(deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
         yield _PREFIX_CACHING[spec.memory.prefix_caching], ""
     if spec.speculative is not None and spec.speculative.ngram is not None:
         yield from _ngram(spec.speculative.ngram)
+    if spec.speculative is not None and plan.draft is not None:
+        yield from _draft(plan.draft, plan, spec.speculative.num_tokens)
+
+
+def _lora(plan: Plan, deployment: LlamaDeployment) -> Iterator[tuple[str, str]]:
+    """What each engine is told of adapters in arguments of one word."""
+    lora = deployment.spec.lora
+    if lora is None:
+        return
+    rules = engine_memory(plan.engine, version_numbers(plan.engine_version))
+    yield "lora", ""
+    yield "lora_slots", str(len(lora.adapters) + rules.adapter_spare_slots)
+    yield "lora_rank", str(lora.rank)
+    for adapter in lora.adapters:
+        yield "lora_file", adapter_path(plan, adapter)
+        yield "lora_path", adapter_path(plan, adapter)
 
 
 def _ngram(ngram: NgramSpec) -> Iterator[tuple[str, str]]:
     """Each engine's own way to say it; none has the settings of another."""
     lookup = {} if ngram.lookup_tokens is None else {"prompt_lookup_max": ngram.lookup_tokens}
     config = {"method": "ngram", "num_speculative_tokens": ngram.num_tokens, **lookup}
-    yield "ngram_config", json.dumps(config, separators=(",", ":"))
-    yield "ngram_algorithm", "NGRAM"
+    yield "speculative_config", json.dumps(config, separators=(",", ":"))
+    yield "speculative_algorithm", "NGRAM"
     # SGLang counts the last token of the answer among those that it verifies, and by default
     # drafts a tree, which most of its attention backends refuse.
-    yield "ngram_verified_tokens", str(ngram.num_tokens + 1)
+    yield "verified_tokens", str(ngram.num_tokens + 1)
     yield "ngram_breadth", "1"
-    yield "ngram_type", "ngram-simple"
+    yield "speculative_type", "ngram-simple"
     yield "ngram_tokens", str(ngram.num_tokens)
     if ngram.lookup_tokens is not None:
         yield "ngram_lookup", str(ngram.lookup_tokens)
+
+
+def _draft(draft: DraftModel, plan: Plan, num_tokens: int) -> Iterator[tuple[str, str]]:
+    """The draft model, each engine's own way again."""
+    config = {
+        "method": "draft_model",
+        "model": draft.repository,
+        "num_speculative_tokens": num_tokens,
+    }
+    yield "speculative_config", json.dumps(config, separators=(",", ":"))
+    yield "speculative_algorithm", "STANDALONE"
+    yield "draft_path", draft.repository
+    # SGLang drafts a chain, whose last token of the answer is verified with the drafts, and takes
+    # the model's own quantization and way to load unless told.
+    yield "draft_steps", str(num_tokens)
+    yield "draft_breadth", "1"
+    yield "verified_tokens", str(num_tokens + 1)
+    yield "draft_quantization", "unquant"
+    yield "draft_load_format", "auto"
+    yield "speculative_type", "draft-simple"
+    yield "draft_repository", draft.repository
+    yield "draft_file", draft.file
+    yield "draft_gpu_layers", "0" if plan.gpu_layers == 0 else "all"
+    yield "draft_tokens", str(num_tokens)
 
 
 def _files(deployment: LlamaDeployment) -> Iterator[Files]:

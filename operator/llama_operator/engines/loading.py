@@ -5,7 +5,7 @@ from typing import Final
 from llama_operator.api.plan import Plan
 from llama_operator.catalog.engine_memory import engine_memory
 from llama_operator.catalog.engine_tables import EngineLoad, engine_load, read_engine_loads
-from llama_operator.catalog.rows import EngineVersion
+from llama_operator.catalog.rows import EngineVersion, Publication
 from llama_operator.catalog.versions import version_numbers
 
 UNBOUNDED_CAPABILITY: Final = (99, 0)
@@ -47,6 +47,14 @@ def load_refusal(
             f"this one has {_dotted(compute_capability)}"
         )
     return None
+
+
+def publication_refusal(row: Publication, version: EngineVersion) -> str | None:
+    """Why an engine loads a publication on no GPU at all; None when it does."""
+    refusal = load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
+    if refusal is None and row.engines and version.engine not in row.engines:
+        return f"{version.engine} is none of the engines of this row: {', '.join(row.engines)}"
+    return refusal
 
 
 def plan_arguments(plan: Plan) -> tuple[str, ...]:

@@ -21,12 +21,14 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     startup_failures,
     temporary_folder,
     user_environment,
 )
 from llama_operator.engines.engine import Container, EnvVar, ExecProbe
+from llama_operator.engines.features import feature_arguments
 
 USER: Final = "mlx"
 HOME_PATH: Final = "/home/mlx"
@@ -36,6 +38,9 @@ EXIT_SECONDS: Final = 10
 PROMPT_CACHES: Final = 1
 """Caches of finished requests that it keeps, 10 by default, beside what the plan counts
 (ml-explore/mlx-lm#1390: out of memory)."""
+NO_PROMPT_CACHE: Final = 0
+"""With a draft model: a cache that is taken up again gives other answers than a new one, as seen
+running, since it is kept before drafts that were refused are cut off it (server.py)."""
 ANSWER_TIMEOUT_SECONDS: Final = STARTUP_PERIOD_SECONDS
 """While the model loads a request waits: a longer one would stretch the time to start."""
 COMPLETION: Final = (
@@ -67,7 +72,7 @@ class MLX:
         return Container(
             image=plan.image,
             command=(),
-            args=(*_arguments(plan), *deployment.spec.engine.extra_args),
+            args=(*_arguments(plan, deployment), *deployment.spec.engine.extra_args),
             env=environment(_environment(plan, deployment), deployment),
             scratch=(*cache_folder(plan), home_folder(HOME_PATH), temporary_folder()),
             port=PORT,
@@ -94,7 +99,7 @@ class MLX:
         return ()
 
 
-def _arguments(plan: Plan) -> Iterator[str]:
+def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     """Arguments of the server, in a fixed order, the user's own left out."""
     names = Names.of(plan)
     yield names.joined("model", plan.repository)
@@ -102,11 +107,14 @@ def _arguments(plan: Plan) -> Iterator[str]:
     yield names.joined("port", PORT)
     yield names.joined("max_num_seqs", plan.max_num_seqs)
     yield names.joined("max_num_batched_tokens", plan.max_num_batched_tokens)
-    yield names.joined("prompt_caches", PROMPT_CACHES)
+    yield names.joined("prompt_caches", PROMPT_CACHES if plan.draft is None else NO_PROMPT_CACHE)
+    for name, value in feature_arguments(plan, deployment):
+        yield f"{name}={value}"
 
 
 def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
     yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
     yield from offline(plan)
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)

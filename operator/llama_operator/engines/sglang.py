@@ -26,6 +26,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     served_names,
     shared_memory,
@@ -35,6 +36,7 @@ from llama_operator.engines.containers import (
 )
 from llama_operator.engines.engine import Container, EnvVar
 from llama_operator.engines.features import (
+    adapter_arguments,
     feature_arguments,
     feature_files,
     feature_variables,
@@ -141,6 +143,7 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield names["metrics"]
     if plan.tool_call_parser:
         yield names.joined("tool_call_parser", plan.tool_call_parser)
+    yield from adapter_arguments(plan, deployment)
     for name, value in feature_arguments(plan, deployment):
         yield f"{name}={value}" if value else name
 
@@ -156,5 +159,6 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     # By default /health generates a token, which a busy engine does not do in time.
     yield EnvVar("SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION", "false")
     yield EnvVar("SGLANG_WARMUP_TIMEOUT", str(plan.startup_seconds))
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

@@ -24,6 +24,7 @@ from llama_operator.engines.containers import (
     fraction,
     health,
     hub_token,
+    no_telemetry,
     offline,
     shared_memory,
     startup_failures,
@@ -127,13 +128,11 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
         yield EnvVar(names["eager"], "0")
     if newer:
         yield EnvVar(names["shutdown_timeout"], str(DRAIN_SECONDS))
-        yield EnvVar(names["usage_stats"], "off")
         yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
-        yield from offline(plan)
     else:
-        yield EnvVar(names["usage_stats"], "true")
         hub = f"{HUGGING_FACE_PATH}/hub" if plan.cached else HUGGING_FACE_PATH
         yield EnvVar("HUGGINGFACE_HUB_CACHE", hub)
-        yield from offline(plan)
+    yield from offline(plan)
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

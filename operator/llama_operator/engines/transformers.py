@@ -23,6 +23,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     shared_memory,
     startup_failures,
@@ -101,4 +102,5 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
     yield from user_environment(USER, HOME_PATH)
     yield EnvVar("HF_HOME", HUGGING_FACE_PATH)
     yield from offline(plan)
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)

@@ -25,6 +25,7 @@ from llama_operator.engines.containers import (
     health,
     home_folder,
     hub_token,
+    no_telemetry,
     offline,
     served_names,
     shared_memory,
@@ -34,6 +35,7 @@ from llama_operator.engines.containers import (
 )
 from llama_operator.engines.engine import Container, EnvVar
 from llama_operator.engines.features import (
+    adapter_arguments,
     feature_arguments,
     feature_files,
     feature_variables,
@@ -142,6 +144,7 @@ def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     if plan.tool_call_parser:
         yield names["auto_tool_choice"]
         yield names.joined("tool_call_parser", plan.tool_call_parser)
+    yield from adapter_arguments(plan, deployment)
     for name, value in feature_arguments(plan, deployment):
         yield f"{name}={value}" if value else name
 
@@ -156,7 +159,6 @@ def _environment(plan: Plan, deployment: LlamaDeployment) -> Iterator[EnvVar]:
         yield EnvVar("MODELSCOPE_CACHE", f"{CACHE_PATH}/modelscope")
     # vLLM gives up by itself after this time, whatever the startup probe allows.
     yield EnvVar("VLLM_ENGINE_READY_TIMEOUT_S", str(plan.startup_seconds))
-    yield EnvVar("VLLM_NO_USAGE_STATS", "1")
-    yield EnvVar("DO_NOT_TRACK", "1")
+    yield from no_telemetry(plan)
     yield from hub_token(plan, deployment)
     yield from feature_variables(plan, deployment)

@@ -24,11 +24,12 @@ from llama_operator.planning.choices import (
     loadable,
 )
 from llama_operator.planning.decide import Fit, Misfit, decide
+from llama_operator.planning.drafts import draft_model
+from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.checkpoints import checkpoint_bytes
-from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.sizing.engine_budget import highest_utilization_percent, share_bytes
 from llama_operator.sizing.nearest import FP8_CAPABILITY, SMALLER_BATCHES, USEFUL_CONTEXT_TOKENS
 from llama_operator.units import format_gib
@@ -51,6 +52,7 @@ class Ground:
     catalog: Catalog
     survey: Survey
     misfit: Misfit | None = None
+    price_tolerance_percent: int = PRICE_TOLERANCE_PERCENT
     outcomes: dict[str, Fit | Misfit | None] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
 
@@ -75,16 +77,22 @@ class Ground:
             return None
         if length is not None and any(length > option.context_length for option in options):
             return None
-        return decide(spec, options, self.survey)
+        return decide(
+            spec,
+            options,
+            self.survey,
+            price_tolerance_percent=self.price_tolerance_percent,
+        )
 
 
 def alternatives(ground: Ground) -> tuple[Alternative, ...]:
     """At most five changes of the spec that fit this cluster, cheapest first.
 
     Order: another engine, where the named one does not load the format; shorter context, fewer
-    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, more
-    GPUs, lighter quantization, other GPUs of the cluster, more nodes; memory model, section 8. Of
-    other engines the first that fits, of each other format the best quantization.
+    requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, no
+    draft model, more GPUs, lighter quantization, other GPUs of the cluster, more nodes; memory
+    model, section 8. Of other engines the first that fits, of each other format the best
+    quantization.
     """
     found: dict[str, Alternative] = {}
     for title, patch in _proposals(ground):
@@ -118,7 +126,7 @@ def merge(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
 
 def _is_closed(spec: LlamaDeploymentSpec, fit: Fit) -> bool:
     """Whether what fits is gated and no token opens it; no patch adds one."""
-    return lacks_token(spec, fit.trial.choice.publication)
+    return any(lacks_token(spec, row) for row in fit.trial.choice.publications)
 
 
 def _patched(spec: LlamaDeploymentSpec, patch: Patch) -> LlamaDeploymentSpec | None:
@@ -137,7 +145,7 @@ def _numbers(fit: Fit) -> str:
     if trial.memory is None or trial.setting is None:
         return trial.candidate.gpus
     return (
-        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.weights_bytes)} per GPU, "
+        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.loaded_bytes)} per GPU, "
         f"KV cache {counted(trial.memory.kv_cache_tokens or 0, 'token')}, "
         f"context {trial.setting.max_model_len:,}"
     )
@@ -153,10 +161,17 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _fewer_requests(ground)
     yield from _larger_share(ground)
     yield from _smaller_memory(ground)
+    yield from _without_draft(ground)
     yield from _more_gpus(ground)
     yield from _lighter(ground)
     yield from _other_gpus(ground)
     yield from _more_nodes(ground)
+
+
+def _without_draft(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """The model alone, without one that drafts for it."""
+    if draft_model(ground.spec) is not None:
+        yield "no draft model", {"speculative": None}
 
 
 def _shorter(misfit: Misfit, patch: Patch) -> Iterator[tuple[str, Patch]]:
@@ -250,8 +265,7 @@ def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
     """The other counts of an entry of spec.hardware, larger ones first to be tried."""
     if not ground.trials:
         return
-    choice = ground.trials[0].choice
-    sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
+    sizes = ground.trials[0].choice.tensor_parallel_sizes
     for index, entry in enumerate(ground.spec.hardware):
         if entry.count is None:
             continue

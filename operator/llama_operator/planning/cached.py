@@ -20,10 +20,10 @@ def cache_reasons(spec: LlamaDeploymentSpec, choice: Choice) -> Iterator[str]:
     needed = format_gib(choice.model_disk_bytes)
     if spec.cache is not None:
         yield f"cache: {where(spec)} holds the model, {needed}; pods download nothing"
-    elif choice.download_bytes > LARGE_DOWNLOAD_BYTES:
+    elif choice.all_download_bytes > LARGE_DOWNLOAD_BYTES:
         yield (
-            f"each new pod downloads {format_gib(choice.download_bytes)}; spec.cache.claim would "
-            f"keep them on a claim of {needed}"
+            f"each new pod downloads {format_gib(choice.all_download_bytes)}; spec.cache.claim "
+            f"would keep them on a claim of {needed}"
         )
 
 

@@ -54,16 +54,30 @@ class Candidate:
         """GPUs of one replica on all its nodes."""
         return self.tensor_parallel_size * self.nodes
 
+    @property
+    def micro_usd_per_hour(self) -> int | None:
+        """Price of a replica in millionths of a dollar; None when the GPU has none."""
+        price = self.pool.micro_usd_per_hour
+        return None if price is None else self.gpu_count * price
 
-def candidates(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Iterator[Candidate]:
+
+def candidates(
+    spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey, *, undivided: bool = False
+) -> Iterator[Candidate]:
     """GPUs that the spec allows, by preference and pool, fewest of each pool first.
 
     All are of one node but where an entry of spec.hardware asks for several; those are left out in
     a cluster without LeaderWorkerSet. A count that the user fixed and a single GPU are always
     tried, so that a refusal can say what is wrong with them.
+
+    Args:
+        spec: what to serve.
+        choice: one publication and its engine.
+        surveyed: the GPUs of the cluster.
+        undivided: give counts too that the model does not divide by, for those who ask why not.
     """
     for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
-        if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+        if preferred_engine(choice, pool) is not None:
             continue
         if nodes is not None and nodes > 1:
             size = count or _whole_node(choice, pool, nodes)
@@ -77,7 +91,7 @@ def candidates(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> I
             if size > 1 and not (pool.divisible and size <= pool.largest_cards):
                 break
             obstacle = _division_obstacle(choice, size)
-            if size == 1 or obstacle is None:
+            if undivided or size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
 
 
@@ -91,7 +105,7 @@ def spread(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Itera
     for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
         if count is not None or nodes is not None or not pool.divisible:
             continue
-        if any(_engine_refusal(choice, version, pool) is None for version in choice.preferred):
+        if preferred_engine(choice, pool) is not None:
             continue
         for wanted in SPREAD_NODES:
             size = _whole_node(choice, pool, wanted)
@@ -104,6 +118,14 @@ def spread(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Itera
 def spans_nodes_obstacle(choice: Choice) -> str | None:
     """Why the engine of a choice does not run over several nodes; None when it does."""
     return engine_limits(choice.version.engine, choice.version.numbers).get(NODES_FIELD)
+
+
+def preferred_engine(choice: Choice, pool: GpuPool) -> EngineVersion | None:
+    """The engine that comes before the choice's own and runs the same weights on GPUs of a pool."""
+    return next(
+        (version for version in choice.preferred if _engine_refusal(choice, version, pool) is None),
+        None,
+    )
 
 
 def gpu_refusal(
@@ -152,17 +174,21 @@ def _engine_refusal(
 
     What driver an image of the user's own needs is not known.
     """
-    row, gpu = choice.publication, pool.gpu
-    return _kind_refusal(
-        version,
-        row.scheme,
-        row.format,
-        row.quantize_at_load,
-        gpu.vendor,
-        gpu.compute_capability,
-        pool.driver,
-        own_image,
-    )
+    gpu = pool.gpu
+    for row in choice.publications:
+        refusal = _kind_refusal(
+            version,
+            row.scheme,
+            row.format,
+            row.quantize_at_load,
+            gpu.vendor,
+            gpu.compute_capability,
+            pool.driver,
+            own_image,
+        )
+        if refusal is not None:
+            return refusal if row is choice.publication else f"its draft model: {refusal}"
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -203,9 +229,14 @@ def _runs(image: EngineImage, driver: int | None) -> bool:
 
 
 def _division_obstacle(choice: Choice, size: int, nodes: int = 1) -> str | None:
-    return engine_division_obstacle(
-        choice.version.engine, choice.shape, choice.scheme, size, pipeline_parallel_size=nodes
+    engine, draft = choice.version.engine, choice.draft
+    obstacle = engine_division_obstacle(
+        engine, choice.shape, choice.scheme, size, pipeline_parallel_size=nodes
     )
+    if obstacle is not None or draft is None:
+        return obstacle
+    obstacle = engine_division_obstacle(engine, draft.shape, draft.scheme, size)
+    return None if obstacle is None else f"of its draft model {obstacle}"
 
 
 def _whole_node(choice: Choice, pool: GpuPool, nodes: int) -> int:

@@ -22,7 +22,7 @@ def waiting_message(plan: Plan, pods: int, surveyed: Survey) -> str:
     free = sum(
         pool.free_replicas(plan.gpu.count, host)
         for pool in surveyed.pools
-        if pool.product in plan.gpu.accepted_products
+        if pool.resource == plan.gpu.resource and pool.product in plan.gpu.accepted_products
     )
     if free >= pods:
         return ""

@@ -18,12 +18,16 @@ from llama_operator.catalog.rows import (
 )
 from llama_operator.engines.arguments import check_extras, check_fields
 from llama_operator.engines.engine import Engine
-from llama_operator.engines.loading import auto_rank, load_refusal
+from llama_operator.engines.loading import auto_rank, publication_refusal
 from llama_operator.engines.registry import engine as engine_named
 from llama_operator.errors import SizingError, SpecError
+from llama_operator.planning.adapters import planned_adapters
+from llama_operator.planning.drafts import DraftChoice, check_draft, draft_choice
+from llama_operator.sizing.adapters import Adapters, file_bytes
 from llama_operator.sizing.architectures import shape_of
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
-from llama_operator.sizing.host import model_disk_bytes
+from llama_operator.sizing.division import valid_tensor_parallel_sizes
+from llama_operator.sizing.host import adapter_disk_bytes, model_disk_bytes
 from llama_operator.sizing.models.model import ModelShape
 
 
@@ -34,7 +38,8 @@ class Choice:
     `shape` is what its sizes follow from, the same object in every choice of the model. `preferred`
     are engines that come first for this publication: GPUs on which one of them runs are theirs.
     `left_out` are better publications that Auto passed over: they are gated, without a token.
-    `cache`: kind of the volume that holds its files.
+    `cache`: kind of the volume that holds its files, and those of `adapters`. `draft` is the model
+    that drafts tokens.
     """
 
     model: Model
@@ -47,6 +52,8 @@ class Choice:
     preferred: tuple[EngineVersion, ...] = ()
     left_out: tuple[Publication, ...] = ()
     cache: CacheKind | None = None
+    draft: DraftChoice | None = None
+    adapters: Adapters | None = None
 
     @property
     def download_bytes(self) -> int:
@@ -57,15 +64,39 @@ class Choice:
         )
 
     @property
+    def all_download_bytes(self) -> int:
+        """Bytes of its files, of those of the draft model, and at most of its adapters'."""
+        beside = 0 if self.adapters is None else file_bytes(self.shape, self.adapters)
+        return self.download_bytes + beside + (self.draft.download_bytes if self.draft else 0)
+
+    @property
     def model_disk_bytes(self) -> int:
-        """Disk that its files take."""
-        return model_disk_bytes(self.download_bytes, self.scheme)
+        """Disk that its files take, and those of the draft model and of its adapters."""
+        own = model_disk_bytes(self.download_bytes, self.scheme)
+        beside = adapter_disk_bytes(self.shape, self.adapters)
+        return own + beside + (self.draft.disk_bytes if self.draft else 0)
 
     @property
     def title(self) -> str:
-        """Model, size, format and quantization for people."""
+        """Model, size, format and quantization for people, and the draft model."""
         row = self.publication
-        return f"{row.model} {row.size} in {row.format} ({row.quantization})"
+        drafts = f" with {self.draft.title} to draft" if self.draft else ""
+        return f"{row.model} {row.size} in {row.format} ({row.quantization}){drafts}"
+
+    @property
+    def publications(self) -> tuple[Publication, ...]:
+        """All that is downloaded."""
+        return (self.publication, *((self.draft.publication,) if self.draft else ()))
+
+    @property
+    def tensor_parallel_sizes(self) -> tuple[int, ...]:
+        """Numbers of GPUs that it can be divided over, and the draft model as well."""
+        engine, draft = self.version.engine, self.draft
+        own = valid_tensor_parallel_sizes(engine, self.shape, self.scheme)
+        if draft is None:
+            return own
+        its = valid_tensor_parallel_sizes(engine, draft.shape, draft.scheme)
+        return tuple(size for size in own if size in its)
 
     @property
     def context_length(self) -> int:
@@ -96,6 +127,22 @@ def choices(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
     if not found:
         raise tried[0].refusal or _not_loaded(spec, rows[0], tried[0].why, catalog)
     return _without_gated(spec, found) or found
+
+
+def check_context(spec: LlamaDeploymentSpec, options: tuple[Choice, ...]) -> None:
+    """Check that requests are no longer than the model's own context.
+
+    Raises:
+        SpecError: they are.
+    """
+    asked = spec.context.max_model_len
+    longest = options[0].context_length
+    if asked is not None and asked > longest:
+        raise SpecError(
+            "spec.context.maxModelLen",
+            f"{asked:,} exceeds the context of {spec.model} {spec.size}; write at most {longest}",
+            reason=Reason.CONTEXT_TOO_LONG,
+        )
 
 
 def loadable(spec: LlamaDeploymentSpec, catalog: Catalog) -> tuple[Choice, ...]:
@@ -157,7 +204,9 @@ def engines_that_load(row: Publication, catalog: Catalog) -> tuple[EngineVersion
     versions = (version for version in catalog.tables.engines if version.default)
     ranked = ((auto_rank(version, row.scheme, row.format), version) for version in versions)
     loading = [
-        (rank, version) for rank, version in ranked if rank and _refusal(row, version) is None
+        (rank, version)
+        for rank, version in ranked
+        if rank and publication_refusal(row, version) is None
     ]
     return tuple(version for _, version in sorted(loading, key=lambda pair: pair[0]))
 
@@ -188,10 +237,17 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
     model, scheme = catalog.model(row.model, row.size), catalog.scheme(row.scheme)
     try:
         shape = _shape(model)
+        draft = draft_choice(spec, catalog)
+
+        def check(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
+            _check_fields(spec, version)
+            if draft is not None:
+                check_draft(spec, model, shape, draft, version)
+
         versions, why = _asked_engines(spec, row, catalog)
-        able = tuple(version for version in versions if _passes(_check_fields, spec, version))
+        able = tuple(version for version in versions if _passes(check, spec, version))
         if versions and not able:
-            _check_fields(spec, versions[0])
+            check(spec, versions[0])
         if able:
             # Arguments are of an engine: the one that is taken is told what they are in the way of.
             check_extras(spec, able[0])
@@ -210,6 +266,8 @@ def _served(spec: LlamaDeploymentSpec, row: Publication, catalog: Catalog) -> _S
                 host=catalog.host(version.engine),
                 preferred=able[:index],
                 cache=spec.cache.kind if spec.cache is not None else None,
+                draft=draft,
+                adapters=planned_adapters(spec),
             )
             for index, version in enumerate(able)
         ),
@@ -287,16 +345,8 @@ def _asked_engines(
             found = found[:1]  # an image is of one engine
         return found, "" if found else "no engine loads it"
     version = catalog.engine(spec.engine.type, spec.engine.version)
-    refusal = _refusal(row, version)
+    refusal = publication_refusal(row, version)
     return ((version,), "") if refusal is None else ((), refusal)
-
-
-def _refusal(row: Publication, version: EngineVersion) -> str | None:
-    """Why an engine loads a publication on no GPU at all; None when it does."""
-    refusal = load_refusal(version, row.scheme, row.format, quantize_at_load=row.quantize_at_load)
-    if refusal is None and row.engines and version.engine not in row.engines:
-        return f"{version.engine} is none of the engines of this row: {', '.join(row.engines)}"
-    return refusal
 
 
 def _shape(model: Model) -> ModelShape:

@@ -9,6 +9,7 @@ from llama_operator.api.plan import (
     REASON_LIMIT,
     REASONS_LIMIT,
     CudaGraphs,
+    DraftModel,
     GpuChoice,
     HostResources,
     MemoryPerGpu,
@@ -16,13 +17,16 @@ from llama_operator.api.plan import (
     Plan,
 )
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
+from llama_operator.catalog.rows import Publication
+from llama_operator.planning.adapters import adapter_reasons
 from llama_operator.planning.cached import cache_reasons
-from llama_operator.planning.candidates import compute_dtype, engine_image
+from llama_operator.planning.candidates import Candidate, compute_dtype, engine_image
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.decide import Fit
 from llama_operator.planning.features import feature_reasons
 from llama_operator.planning.host_requests import host_reasons
 from llama_operator.planning.image_registry import mirrored_image
+from llama_operator.planning.node_selectors import node_selectors
 from llama_operator.planning.trials import Trial
 from llama_operator.planning.wording import counted, requests_text
 from llama_operator.sizing.cache import element_size, token_bytes
@@ -38,7 +42,7 @@ from llama_operator.sizing.nearest import FP8_CAPABILITY
 from llama_operator.sizing.offload import offload
 from llama_operator.sizing.settings import Setting
 from llama_operator.sizing.startup import startup_seconds
-from llama_operator.units import format_gib
+from llama_operator.units import format_gib, format_usd
 
 CHAT: Final = "chat"
 """Ability of models that were tuned to answer messages."""
@@ -68,7 +72,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         scheme=choice.scheme.name,
         hub=row.hub,
         repository=row.repository,
-        file=_first_file(choice),
+        file=_first_file(choice.publication),
         quantize_at_load=row.quantize_at_load,
         gated=row.gated,
         engine=choice.engine.name,
@@ -82,8 +86,12 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             resource=pool.resource,
             label=pool.label,
             accepted_products=sorted({accepted.product for accepted in fit.accepted}),
+            node_selectors=node_selectors(pool, fit.accepted),
         ),
         nodes=candidate.nodes if candidate.nodes > 1 else None,
+        usd_per_hour=None
+        if candidate.micro_usd_per_hour is None
+        else format_usd(candidate.micro_usd_per_hour),
         tensor_parallel_size=setting.ranks,
         pipeline_parallel_size=setting.stages,
         gpu_layers=setting.gpu_layers,
@@ -108,9 +116,10 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
         cache=None
         if choice.cache is None
         else ModelCache(kind=choice.cache, model_bytes=choice.model_disk_bytes),
+        draft=_draft(choice),
         startup_seconds=startup_seconds(
             choice.version.engine,
-            choice.download_bytes,
+            choice.all_download_bytes,
             cuda_graphs=spec.memory.cuda_graphs is CudaGraphs.ENABLED,
         ),
         summary=_summary(spec, trial, setting, memory),
@@ -125,7 +134,8 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
     """Bytes by part; the budget is what they take: to the byte what vLLM and TGI are given."""
     graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
     budget = (
-        memory.weights_bytes
+        memory.loaded_bytes
+        + memory.adapter_bytes
         + memory.activation_bytes
         + memory.non_torch_bytes
         + graphs
@@ -135,6 +145,8 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
         total_bytes=setting.total_bytes,
         budget_bytes=budget,
         weights_bytes=memory.weights_bytes,
+        adapter_bytes=memory.adapter_bytes or None,
+        draft_weights_bytes=memory.draft_weights_bytes or None,
         activation_bytes=memory.activation_bytes,
         non_torch_bytes=memory.non_torch_bytes,
         cuda_graph_bytes=memory.cuda_graph_bytes,
@@ -171,7 +183,7 @@ def _summary(
     spec: LlamaDeploymentSpec, trial: Trial, setting: Setting, memory: StageEstimate
 ) -> str:
     return (
-        f"{trial.candidate.gpus}: weights {format_gib(memory.weights_bytes)} and KV cache "
+        f"{trial.candidate.gpus}: weights {format_gib(memory.loaded_bytes)} and KV cache "
         f"{format_gib(memory.kv_cache_bytes or 0)} per GPU; "
         f"{counted(memory.kv_cache_tokens or 0, 'token')} hold "
         f"{requests_text(spec.context.concurrency, setting.max_model_len)}"
@@ -184,6 +196,13 @@ def _reasons(
     yield from _model_reasons(spec, fit.trial)
     yield _gpu_reason(spec, fit)
     yield _context_reason(spec, fit.trial.choice, setting, memory)
+    if fit.trial.choice.draft is not None:
+        yield (
+            f"{fit.trial.choice.draft.title} drafts: weights "
+            f"{format_gib(memory.draft_weights_bytes)} per GPU; the KV cache holds its part of "
+            f"every request"
+        )
+    yield from adapter_reasons(spec, setting, memory)
     yield from feature_reasons(spec, fit.trial.choice)
     yield from cache_reasons(spec, fit.trial.choice)
     yield from _memory_reasons(spec, fit.trial, setting)
@@ -229,15 +248,29 @@ def _engine_reason(spec: LlamaDeploymentSpec, choice: Choice) -> str:
     return f"it loads {what} on these GPUs, which {before} does not"
 
 
-def _first_file(choice: Choice) -> str:
+def _draft(choice: Choice) -> DraftModel | None:
+    if choice.draft is None:
+        return None
+    row = choice.draft.publication
+    return DraftModel(
+        model=row.model,
+        size=row.size,
+        format=row.format,
+        quantization=row.quantization,
+        repository=row.repository,
+        file=_first_file(row),
+        gated=row.gated,
+    )
+
+
+def _first_file(row: Publication) -> str:
     """Path of the file that the engine is given; the first part of a split one."""
-    row = choice.publication
     parts = {"part": f"{1:05}", "parts": f"{row.parts:05}"}
     return row.files.format(quantization=row.quantization, **parts)
 
 
 def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
-    # Nothing of what is free at the moment: the plan is recorded and must not change by itself.
+    # The plan is recorded: what was free is told as it was then.
     candidate = fit.trial.candidate
     if fit.kept:
         return f"{candidate.gpus}: today's placement, which still holds it"
@@ -250,10 +283,23 @@ def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
             f"a pipeline stage and hands activations on over the network"
         )
     if not spec.hardware:
-        return f"{candidate.gpus}: the fewest GPUs that fit"
+        return f"{_priced(candidate)}: {_price_reason(fit)}"
     if spec.hardware[candidate.preference].count is None:
         return f"{candidate.gpus}: the fewest that fit of {entry}"
     return f"{candidate.gpus}: as {entry} says"
+
+
+def _priced(candidate: Candidate) -> str:
+    price = candidate.micro_usd_per_hour
+    return candidate.gpus if price is None else f"{candidate.gpus}, {format_usd(price)} USD an hour"
+
+
+def _price_reason(fit: Fit) -> str:
+    if fit.busy is not None:
+        return f"free when it was planned, unlike {_priced(fit.busy)}"
+    if fit.trial.candidate.micro_usd_per_hour is None:
+        return "the fewest GPUs that fit"
+    return "the lowest price that holds it"
 
 
 def _context_reason(
@@ -299,10 +345,10 @@ def _memory_reasons(spec: LlamaDeploymentSpec, trial: Trial, setting: Setting) -
     if setting.gpu_layers is not None:
         yield f"gpuLayers {setting.gpu_layers}: as asked; {offload(setting).message}"
     if not is_measured(setting.rules):
-        per_token = token_bytes(
-            choice.shape,
-            tensor_parallel_size=size,
-            element=element_size(setting.kv_cache_dtype, setting.dtype_bytes),
+        models = (choice.shape, *((choice.draft.shape,) if choice.draft is not None else ()))
+        element = element_size(setting.kv_cache_dtype, setting.dtype_bytes)
+        per_token = sum(
+            token_bytes(model, tensor_parallel_size=size, element=element) for model in models
         )
         yield (
             f"{choice.engine.name} {choice.version.version} has not been measured: "

@@ -16,6 +16,7 @@ from llama_operator.planning.candidates import (
     spread,
 )
 from llama_operator.planning.choices import Choice
+from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT, is_within, rank
 from llama_operator.planning.survey import GpuPool, Survey
 from llama_operator.planning.trials import Shortages, Trial, attempt, fitting, hold, roomiest
 from llama_operator.sizing.engine_budget import planned_utilization
@@ -29,7 +30,7 @@ class Fit:
     """A trial that won, and the pools on which its very plan fits.
 
     `kept`: it is today's placement, and no longer the best. `free_replicas`: how many start now on
-    all these pools.
+    all these pools. `busy`: GPUs that rank before these, but are not free now.
     """
 
     trial: Trial
@@ -37,6 +38,7 @@ class Fit:
     free_replicas: int
     wanted_replicas: int
     kept: bool = False
+    busy: Candidate | None = None
 
     @property
     def fits_now(self) -> bool:
@@ -91,47 +93,63 @@ def decide(
     options: Sequence[Choice],
     survey: Survey,
     current: Plan | None = None,
+    price_tolerance_percent: int = PRICE_TOLERANCE_PERCENT,
 ) -> Fit | Misfit:
     """The best placement of the first choice that fits on any GPUs here, free or not.
 
     Several nodes, unless the spec asks for them, come after all choices on one node.
 
-    Ranking: free now first (on the product itself before on all accepted ones), then the order of
-    spec.hardware, then fewer GPUs, then higher memory bandwidth, then the product's name. Today's
-    placement wins while it still fits and the spec still allows it.
+    Ranking: the order of spec.hardware, then the price of a replica, then fewer GPUs, then higher
+    memory bandwidth, then the product's name. The first that is free now wins (on the product
+    itself before on all accepted ones), unless it is known to cost more than the tolerance above
+    the first of the same entry of spec.hardware. Today's placement wins while it still fits and
+    the spec still allows it.
 
     Args:
         spec: what to serve.
         options: publications, best first; a format of its own has one.
         survey: the GPUs of the cluster.
         current: the plan that runs; None for a new deployment.
+        price_tolerance_percent: how much more GPUs may cost that are free now than those that rank
+            first.
     """
-    best = _fresh(spec, options, survey)
-    kept = _today(spec, options, survey, current)
+    best = _fresh(spec, options, survey, price_tolerance_percent)
+    kept = _today(spec, options, survey, current, price_tolerance_percent)
     if kept is None or (isinstance(best, Fit) and best.is_like(kept)):
         return best
     return kept
 
 
-def _fresh(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | Misfit:
+def _fresh(
+    spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey, tolerance_percent: int
+) -> Fit | Misfit:
     for choice in options:
-        fit = _first(spec, choice, survey, candidates(spec, choice, survey))
+        found = candidates(spec, choice, survey)
+        fit = _first(spec, choice, survey, found, tolerance_percent)
         if fit is not None:
             return fit
-    if survey.leader_worker_set and (over_nodes := spread_fit(spec, options, survey)) is not None:
-        return over_nodes
+    if survey.leader_worker_set:
+        over_nodes = spread_fit(spec, options, survey, tolerance_percent)
+        if over_nodes is not None:
+            return over_nodes
     return Misfit(spec, options, survey)
 
 
-def spread_fit(spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey) -> Fit | None:
+def spread_fit(
+    spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey, tolerance_percent: int
+) -> Fit | None:
     """The best placement on several nodes that nobody asked for, whether or not they can be used.
 
     Args:
         spec: what to serve.
         options: publications, best first.
         survey: the GPUs of the cluster.
+        tolerance_percent: how much more GPUs may cost that are free now.
     """
-    fits = (_first(spec, choice, survey, spread(spec, choice, survey)) for choice in options)
+    fits = (
+        _first(spec, choice, survey, spread(spec, choice, survey), tolerance_percent)
+        for choice in options
+    )
     return next((fit for fit in fits if fit is not None), None)
 
 
@@ -144,30 +162,41 @@ def _all_candidates(
 
 
 def _first(
-    spec: LlamaDeploymentSpec, choice: Choice, survey: Survey, found: Iterable[Candidate]
+    spec: LlamaDeploymentSpec,
+    choice: Choice,
+    survey: Survey,
+    found: Iterable[Candidate],
+    tolerance_percent: int,
 ) -> Fit | None:
     """The first trial by rank that is free on its own product; without one the best that fits.
 
-    Of each pool no more GPUs are tried than the fewest that fit, and none that rank below a trial
-    that is free.
+    Of each pool no more GPUs are tried than the fewest that fit, and none that cost too much beside
+    the first of their entry of spec.hardware or rank below a trial that is free.
     """
     wanted = _wanted_replicas(spec)
     shortages = Shortages()
     fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
-    for candidate in sorted(found, key=_rank):
+    cheapest: dict[int, int | None] = {}
+    for candidate in sorted(found, key=rank):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
-        trial = None if key in done else fitting(spec, choice, candidate, shortages)
+        price = candidate.micro_usd_per_hour
+        if key in done or not is_within(
+            price, cheapest.get(candidate.preference), tolerance_percent
+        ):
+            continue
+        trial = fitting(spec, choice, candidate, shortages)
         if trial is None:
             continue
-        if _own_free_replicas(trial) >= wanted:
-            return _fit(spec, trial, survey)
+        if own_free_replicas(trial) >= wanted:
+            return _fit(spec, trial, survey, tolerance_percent, fits)
         done.add(key)
         fits.append(trial)
+        cheapest.setdefault(candidate.preference, price)
     if not fits:
         return None
-    first = _fit(spec, fits[0], survey)
-    others = (_fit(spec, trial, survey) for trial in fits[1:])
+    first = _fit(spec, fits[0], survey, tolerance_percent)
+    others = (_fit(spec, trial, survey, tolerance_percent, fits) for trial in fits[1:])
     return next((fit for fit in chain((first,), others) if fit.fits_now), first)
 
 
@@ -175,7 +204,7 @@ def _wanted_replicas(spec: LlamaDeploymentSpec) -> int:
     return max(1, spec.replicas)
 
 
-def _own_free_replicas(trial: Trial) -> int:
+def own_free_replicas(trial: Trial) -> int:
     """How many replicas start now on the chosen product alone."""
     candidate, host = trial.candidate, trial.host
     if host is None:
@@ -183,21 +212,12 @@ def _own_free_replicas(trial: Trial) -> int:
     return candidate.pool.free_replicas(candidate.tensor_parallel_size, host, candidate.nodes)
 
 
-def _rank(candidate: Candidate) -> tuple[int, int, int, str, str]:
-    return (
-        candidate.preference,
-        candidate.gpu_count,
-        -candidate.pool.gpu.bandwidth_bytes_per_second,
-        candidate.pool.product,
-        candidate.pool.resource,
-    )
-
-
 def _today(
     spec: LlamaDeploymentSpec,
     options: Iterable[Choice],
     survey: Survey,
     current: Plan | None,
+    tolerance_percent: int,
 ) -> Fit | None:
     """Today's repository on today's GPUs, if the new spec still allows both and fits."""
     if current is None:
@@ -217,13 +237,21 @@ def _today(
             ):
                 trial = attempt(spec, choice, candidate)
                 if trial.verdict is None:
-                    return replace(_fit(spec, trial, survey), kept=True)
+                    return replace(_fit(spec, trial, survey, tolerance_percent), kept=True)
     return None
 
 
-def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
+def _fit(
+    spec: LlamaDeploymentSpec,
+    trial: Trial,
+    survey: Survey,
+    tolerance_percent: int,
+    better: Sequence[Trial] = (),
+) -> Fit:
     accepted = tuple(
-        pool for pool in survey.pools if pool is trial.candidate.pool or _accepts(spec, trial, pool)
+        pool
+        for pool in survey.pools
+        if pool is trial.candidate.pool or _accepts(spec, trial, pool, tolerance_percent)
     )
     if len(accepted) > ACCEPTED_LIMIT:
         others = [pool for pool in accepted if pool is not trial.candidate.pool]
@@ -233,21 +261,28 @@ def _fit(spec: LlamaDeploymentSpec, trial: Trial, survey: Survey) -> Fit:
         for pool in accepted
         if trial.host is not None
     )
-    return Fit(trial, accepted, free, _wanted_replicas(spec))
+    busy = better[0].candidate if better else None
+    return Fit(trial, accepted, free, _wanted_replicas(spec), busy=busy)
 
 
-def _accepts(spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool) -> bool:
-    """Whether the very plan of the trial, with all its settings, fits on another pool too."""
+def _accepts(
+    spec: LlamaDeploymentSpec, trial: Trial, pool: GpuPool, tolerance_percent: int
+) -> bool:
+    """Whether the very plan of the trial, with all its settings, fits on another pool too.
+
+    A pool that costs more than the tolerance allows is none, unless spec.hardware names it.
+    """
     chosen, setting, choice = trial.candidate, trial.setting, trial.choice
     size = chosen.tensor_parallel_size
     if chosen.nodes > 1:  # stages on other GPUs than each other would wait for the slowest
         return False
-    if setting is None or (pool.resource, pool.label) != (
-        chosen.pool.resource,
-        chosen.pool.label,
-    ):
+    if setting is None or pool.resource != chosen.pool.resource:
         return False
-    if spec.hardware and not any(
+    if not spec.hardware:
+        cheapest = chosen.pool.micro_usd_per_hour
+        if not is_within(pool.micro_usd_per_hour, cheapest, tolerance_percent):
+            return False
+    elif not any(
         entry.gpu == pool.product
         and entry.count in (None, size)
         and entry.nodes in (None, chosen.nodes)

@@ -1,110 +1,128 @@
 """From Node objects to what planning needs of them. Called for every node event, so it is quick."""
 
-import sys
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any, Final
 
-from llama_operator.catalog.gpus import SHARED_SUFFIX
+from llama_operator.planning.devices import NodeDevices
+from llama_operator.planning.gpu_resources import NVIDIA, TOLERATED_TAINTS, is_gpu_resource
 from llama_operator.planning.inventory import Inventory, NodeFacts
-from llama_operator.units import MIB, parse_quantity
+from llama_operator.planning.label_values import mapping, positive, text, thousandths, whole
+from llama_operator.planning.node_labels import read_labels
 
-NVIDIA: Final = "nvidia.com/gpu"
-NVIDIA_SHARED: Final = "nvidia.com/gpu.shared"
-"""Resource of time-sliced GPUs where the device plugin renames them."""
-NVIDIA_PRODUCT: Final = "nvidia.com/gpu.product"
-NVIDIA_MEMORY: Final = "nvidia.com/gpu.memory"
-NVIDIA_COUNT: Final = "nvidia.com/gpu.count"
-NVIDIA_MAJOR: Final = "nvidia.com/gpu.compute.major"
-NVIDIA_MINOR: Final = "nvidia.com/gpu.compute.minor"
 NVIDIA_DRIVER: Final = ("nvidia.com/cuda.driver-version.major", "nvidia.com/cuda.driver.major")
 """Labels of the driver's major version, newer and older."""
-NVIDIA_REPLICAS: Final = "nvidia.com/gpu.replicas"
-NVIDIA_STRATEGY: Final = "nvidia.com/gpu.sharing-strategy"
-AMD: Final = "amd.com/gpu"
-AMD_PREFIXES: Final = ("amd.com/gpu.", "beta.amd.com/gpu.")
-"""Labels of the AMD node labeller, newer and older."""
-
-TOLERATED_TAINTS: Final = (NVIDIA, AMD, "habana.ai/gaudi")
-"""Taints that mark GPU nodes; pods tolerate their own resource's."""
 HARD_EFFECTS: Final = ("NoSchedule", "NoExecute")
-MEMORY_LIMIT_MIB: Final = 1 << 22
-"""Labels beyond 4 TiB for one GPU are garbage."""
+NEEDS_CLASS: Final = "with GPUs for resource claims alone: no DeviceClass stands for nvidia.com/gpu"
+NEEDS_LABEL: Final = "with GPUs of ResourceSlices and no label by which pods find their product"
+SEVERAL_KINDS: Final = "with several kinds of GPUs in ResourceSlices, told apart by claims alone"
 
 
-def node_facts(node: Mapping[str, Any]) -> NodeFacts | None:
-    """What planning needs of a Node object; None for nodes without GPUs.
+def node_offers(
+    node: Mapping[str, Any], devices: NodeDevices | None = None
+) -> tuple[NodeFacts, ...]:
+    """What planning needs of a Node object: its GPUs by resource; none for nodes without GPUs.
 
-    Labels that cannot be read become None, never an error: anybody may write labels. Sources: GPU
-    Feature Discovery and AMD node labeller, as seen on public nodes.
+    A node may offer whole GPUs and MIG slices of several profiles at once. Labels that cannot be
+    read count as missing, never as an error. Sources: GPU Feature Discovery, the AMD node
+    labeller and labels of clouds, as seen on public nodes.
 
     Args:
         node: the object as the API server gives it.
+        devices: GPUs that a driver of dynamic resource allocation offers; they count where
+            allocatable shows none.
     """
-    metadata, status = _mapping(node.get("metadata")), _mapping(node.get("status"))
-    allocatable = _mapping(status.get("allocatable"))
-    resource = next(
-        (name for name in (NVIDIA, NVIDIA_SHARED, AMD) if _whole(allocatable.get(name)) > 0), None
+    status = mapping(node.get("status"))
+    allocatable = mapping(status.get("allocatable"))
+    resources = sorted(
+        name
+        for name in allocatable
+        if isinstance(name, str) and is_gpu_resource(name) and whole(allocatable[name]) > 0
     )
+    metadata = mapping(node.get("metadata"))
     name = metadata.get("name")
-    if resource is None or not isinstance(name, str):
-        return None
-    labels = _mapping(metadata.get("labels"))
-    gpus = _whole(allocatable.get(resource))
-    read = _amd_gpu if resource == AMD else _nvidia_gpu
-    label, product, memory_mib, capability, replicas = read(labels, gpus)
+    if not (resources or devices) or not isinstance(name, str):
+        return ()
+    labels = mapping(metadata.get("labels"))
+    closed = _closed(status, mapping(node.get("spec")))
+    if devices and not resources:
+        offer = _device_offer(name, labels, allocatable, devices)
+        return (replace(offer, closed=closed or offer.closed),)
+    cpu, memory = thousandths(allocatable.get("cpu")), whole(allocatable.get("memory"))
+    disk = whole(allocatable.get("ephemeral-storage"))
+    driver = next((found for key in NVIDIA_DRIVER if (found := positive(labels.get(key)))), None)
+    offers: list[NodeFacts] = []
+    for resource in resources:
+        gpus = whole(allocatable[resource])
+        told = read_labels(labels, resource, gpus)
+        offers.append(
+            NodeFacts(
+                name=name,
+                product=told.product,
+                resource=resource,
+                label=told.label,
+                gpus=gpus,
+                gpu_memory_mib=told.gpu_memory_mib,
+                compute_capability=told.compute_capability,
+                replicas=told.replicas,
+                cpu_millicores=cpu,
+                memory_bytes=memory,
+                disk_bytes=disk,
+                driver=driver,
+                sharing=told.sharing,
+                selector=told.selector,
+                closed=closed or told.contradiction,
+                further=bool(offers),
+            )
+        )
+    return tuple(offers)
+
+
+def _device_offer(
+    name: str, labels: Mapping[str, Any], allocatable: Mapping[str, Any], devices: NodeDevices
+) -> NodeFacts:
+    """GPUs of slices, which pods find by the labels of their node as they do others."""
+    told = read_labels(labels, NVIDIA, len(devices.gpus))
+    kinds = set(devices.gpus)
+    first = min(devices.gpus, key=lambda gpu: (gpu.memory_mib or 0, gpu.product))
+    closed = told.contradiction
+    if not devices.by_resource:
+        closed = NEEDS_CLASS
+    elif not told.product:
+        closed = NEEDS_LABEL
+    elif len({gpu.product for gpu in kinds}) > 1:
+        closed = SEVERAL_KINDS
     return NodeFacts(
         name=name,
-        product=product,
-        resource=resource,
-        label=label,
-        gpus=gpus,
-        gpu_memory_mib=memory_mib,
-        compute_capability=capability,
-        replicas=replicas,
-        cpu_millicores=_thousandths(allocatable.get("cpu")),
-        memory_bytes=_whole(allocatable.get("memory")),
-        disk_bytes=_whole(allocatable.get("ephemeral-storage")),
-        usable=_is_ready(status) and _is_schedulable(_mapping(node.get("spec"))),
-        driver=next(
-            (found for name in NVIDIA_DRIVER if (found := _positive(labels.get(name)))), None
-        ),
+        product=told.product or first.product,
+        resource=NVIDIA,
+        label=told.label,
+        gpus=len(devices.gpus),
+        gpu_memory_mib=told.gpu_memory_mib or first.memory_mib,
+        compute_capability=told.compute_capability or first.compute_capability,
+        replicas=told.replicas,
+        cpu_millicores=thousandths(allocatable.get("cpu")),
+        memory_bytes=whole(allocatable.get("memory")),
+        disk_bytes=whole(allocatable.get("ephemeral-storage")),
+        driver=min((gpu.driver for gpu in kinds if gpu.driver), default=None),
+        sharing=told.sharing,
+        selector=told.selector,
+        closed=closed,
     )
 
 
 def inventory_from_nodes(nodes: Iterable[Mapping[str, Any]]) -> Inventory:
     """The inventory of a list of Node objects, with nothing held."""
-    facts = (node_facts(node) for node in nodes)
-    return Inventory(nodes=tuple(node for node in facts if node is not None))
+    return Inventory(nodes=tuple(offer for node in nodes for offer in node_offers(node)))
 
 
-_Gpu = tuple[str, str, int | None, tuple[int, int] | None, int]
-"""Label that carries the product, product, memory in MiB, compute capability, replicas."""
-
-
-def _nvidia_gpu(labels: Mapping[str, Any], gpus: int) -> _Gpu:
-    product = sys.intern(_text(labels.get(NVIDIA_PRODUCT)))  # thousands of nodes have one
-    replicas = _positive(labels.get(NVIDIA_REPLICAS)) or 1
-    if product.endswith(SHARED_SUFFIX) and replicas == 1:
-        cards = _positive(labels.get(NVIDIA_COUNT)) or 1
-        replicas = max(2, gpus // cards)
-    memory_mib = _memory_mib(_positive(labels.get(NVIDIA_MEMORY)))
-    if memory_mib and replicas > 1 and labels.get(NVIDIA_STRATEGY) == "mps":
-        # MPS limits every client to its share of the memory, time-slicing does not.
-        memory_mib //= replicas
-    major, minor = _digits(labels.get(NVIDIA_MAJOR)), _digits(labels.get(NVIDIA_MINOR))
-    capability = None if not major or minor is None else (major, minor)
-    return NVIDIA_PRODUCT, product, memory_mib or None, capability, replicas
-
-
-def _amd_gpu(labels: Mapping[str, Any], _: int) -> _Gpu:
-    for prefix in AMD_PREFIXES:
-        label = f"{prefix}product-name"
-        product = _text(labels.get(label))
-        if product:
-            memory = _quantity(_text(labels.get(f"{prefix}vram")).removesuffix("i") + "i")
-            return label, product, _memory_mib((memory or 0) // MIB), None, 1
-    return f"{AMD_PREFIXES[0]}product-name", "", None, None, 1
+def _closed(status: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
+    """Why a node takes no pods; empty when it does."""
+    if not _is_ready(status):
+        return "not ready"
+    if spec.get("unschedulable"):
+        return "cordoned"
+    return _taint(spec)
 
 
 def _is_ready(status: Mapping[str, Any]) -> bool:
@@ -119,68 +137,16 @@ def _is_ready(status: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_schedulable(spec: Mapping[str, Any]) -> bool:
-    if spec.get("unschedulable"):
-        return False
+def _taint(spec: Mapping[str, Any]) -> str:
+    """The first taint that pods do not tolerate, e.g. `tainted team:NoSchedule`."""
     taints = spec.get("taints")
     if not isinstance(taints, list):
-        return True
-    return not any(
-        isinstance(taint, Mapping)
+        return ""
+    hard = [
+        f"tainted {text(taint.get('key'))}:{taint.get('effect')}"
+        for taint in taints
+        if isinstance(taint, Mapping)
         and taint.get("effect") in HARD_EFFECTS
         and taint.get("key") not in TOLERATED_TAINTS
-        for taint in taints
-    )
-
-
-def _memory_mib(value: int | None) -> int | None:
-    return value if value and value <= MEMORY_LIMIT_MIB else None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-@lru_cache(maxsize=4096)
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
-def _digits(value: object) -> int | None:
-    return _number(value) if isinstance(value, str) else None
-
-
-def _positive(value: object) -> int | None:
-    return _digits(value) or None
-
-
-@lru_cache(maxsize=16384)
-def _quantity(text: str) -> int | None:
-    try:
-        return max(0, int(parse_quantity(text)))
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=16384)
-def _milli(text: str) -> int:
-    try:
-        return max(0, int(parse_quantity(text) * 1000))
-    except ValueError:
-        return 0
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return max(0, value)
-    return (_quantity(value) or 0) if isinstance(value, str) else 0
-
-
-def _thousandths(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return max(0, value * 1000)
-    return _milli(value) if isinstance(value, str) else 0
+    ]
+    return min(hard, default="")

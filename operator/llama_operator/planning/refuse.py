@@ -1,7 +1,8 @@
 """Why nothing fits: one reason, one message, the bytes needed and there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from llama_operator.api.reasons import Reason
@@ -12,7 +13,6 @@ from llama_operator.planning.outcome import Refusal
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.trials import STAGES, Trial
 from llama_operator.planning.wording import counted, memory_parts, requests_text
-from llama_operator.sizing.division import valid_tensor_parallel_sizes
 from llama_operator.units import format_gib
 
 LACKS_NODES: Final = (
@@ -21,12 +21,13 @@ LACKS_NODES: Final = (
 )
 TOLD_LIMIT: Final = 8
 """Products that one message explains."""
-_LEADS: Final = {
+SHORTAGES: Final[Mapping[Reason, str]] = {
     Reason.WEIGHTS_TOO_LARGE: "the weights alone exceed what the engine may use",
     Reason.ACTIVATION_TOO_LARGE: "weights and activations leave no room for a KV cache",
     Reason.CUDA_GRAPHS_TOO_LARGE: "CUDA graphs take the room that the KV cache needs",
     Reason.KV_CACHE_TOO_SMALL: "the KV cache cannot hold the requests",
 }
+"""What each lack of memory means."""
 
 
 def refuse_spec(error: SpecError) -> Refusal:
@@ -36,15 +37,23 @@ def refuse_spec(error: SpecError) -> Refusal:
 
 def refuse_cluster(survey: Survey) -> Refusal:
     """The refusal of a cluster without GPUs of known memory."""
-    causes = []
-    if survey.unusable_nodes:
-        nodes = counted(survey.unusable_nodes, "GPU node")
-        causes.append(f"{nodes} not ready, cordoned or tainted")
+    causes = [
+        f"{counted(nodes, 'GPU node')} {cause}"
+        for cause, nodes in islice(survey.closed.items(), TOLD_LIMIT)
+    ]
     if survey.unknown_memory_nodes:
         nodes = counted(survey.unknown_memory_nodes, "GPU node")
         causes.append(
             f"{nodes} without a label that tells the memory (nvidia.com/gpu.product and "
             f"nvidia.com/gpu.memory of GPU Feature Discovery)"
+        )
+    causes += [
+        f"{counted(nodes, 'node')} with {resource}, which no engine of the catalog serves"
+        for resource, nodes in survey.unserved.items()
+    ]
+    if survey.unserved and len(causes) == len(survey.unserved):
+        return Refusal(
+            Reason.UNSUPPORTED_GPU, f"no usable GPUs in this cluster: {'; '.join(causes)}"
         )
     found = "; ".join(causes) or "no node offers nvidia.com/gpu or amd.com/gpu"
     return Refusal(Reason.NO_GPUS, f"no usable GPUs in this cluster: {found}")
@@ -89,15 +98,17 @@ def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
         return Refusal(reason, _without_bytes(trial, reason, trials))
     parts = memory_parts(
         weights=memory.weights_bytes,
+        draft_weights=memory.draft_weights_bytes,
         activation=memory.activation_bytes,
         non_torch=memory.non_torch_bytes,
         graphs=memory.cuda_graph_bytes,
+        adapters=memory.adapter_bytes,
         kv_cache=trial.kv_cache_needed_bytes,
         requests=requests_text(setting.concurrency, setting.max_model_len),
     )
     return Refusal(
         reason,
-        f"{trial.choice.title}: {_LEADS[reason]}; nearest is {trial.candidate.gpus}, where each "
+        f"{trial.choice.title}: {SHORTAGES[reason]}; nearest is {trial.candidate.gpus}, where each "
         f"GPU needs {format_gib(trial.needed_bytes or 0)} ({parts}) and the engine may use "
         f"{format_gib(trial.available_bytes or 0)} ({trial.utilization_percent} % of "
         f"{format_gib(setting.total_bytes)})",
@@ -126,10 +137,9 @@ def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str
     if reason is Reason.HOST_TOO_SMALL:
         return f"{choice.title}: {gpus} hold it, but no node of theirs offers enough: {trial.why}"
     if reason is Reason.TENSOR_PARALLEL_SIZE and trial.candidate.pool.divisible:
-        sizes = valid_tensor_parallel_sizes(choice.version.engine, choice.shape, choice.scheme)
         return (
             f"{choice.title} cannot be divided over {gpus}: {trial.why}; "
-            f"counts that can: {', '.join(map(str, sizes))}"
+            f"counts that can: {', '.join(map(str, choice.tensor_parallel_sizes))}"
         )
     if reason is Reason.UNSUPPORTED_GPU:
         kinds = dict.fromkeys((other.candidate.pool.product, other.why) for other in trials)

@@ -1,15 +1,23 @@
 """What GPUs a cluster has and which are free, grouped so that its size does not matter."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.gpus import MIG_MARK
 from llama_operator.catalog.rows import Gpu
-from llama_operator.planning.inventory import Inventory, NodeFacts, Reserved, Stock
+from llama_operator.planning.gpu_resources import INTEL, is_mig_resource
+from llama_operator.planning.inventory import (
+    MPS,
+    Inventory,
+    NodeFacts,
+    Reserved,
+    Selector,
+    Stock,
+)
 from llama_operator.sizing.host import HostNeeds
-from llama_operator.units import ceil_div
+from llama_operator.units import MIB, ceil_div
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,6 +53,9 @@ class GpuPool:
     `gpu` is the catalog's row with the memory of the node that sees least; a pod may land on any.
     `groups` ascend. `driver` is the oldest one of the nodes that tell theirs.
     `divisible`: a model may be split over several of them, which slices and shared cards forbid.
+    `label` tells the product on most nodes; `selectors` are the labels of all of them, as nodes
+    that GPU Feature Discovery and those that a cloud has labelled serve together.
+    `micro_usd_per_hour`: price of one GPU in millionths of a dollar, None when it has none.
     """
 
     product: str
@@ -55,6 +66,9 @@ class GpuPool:
     groups: tuple[NodeGroup, ...]
     free: Free
     driver: int | None = None
+    sharing: str = ""
+    selectors: tuple[Selector, ...] = ()
+    micro_usd_per_hour: int | None = None
 
     @property
     def largest_cards(self) -> int:
@@ -89,15 +103,18 @@ class GpuPool:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The pools of a cluster by product, and how many GPU nodes could not be used, by cause.
+    """The pools of a cluster by product, and how many GPU nodes could not be used.
 
+    `closed` counts nodes by the cause for which they take no pods; `unserved` those with GPUs that
+    no engine has an image for, by extended resource.
     `leader_worker_set`: whether the cluster has LeaderWorkerSet, without which no replica runs on
     several nodes.
     """
 
     pools: tuple[GpuPool, ...]
-    unusable_nodes: int = 0
+    closed: Mapping[str, int] = field(default_factory=dict)
     unknown_memory_nodes: int = 0
+    unserved: Mapping[str, int] = field(default_factory=dict)
     leader_worker_set: bool = False
 
 
@@ -114,19 +131,29 @@ def survey(inventory: Inventory, catalog: Catalog) -> Survey:
 def survey_stock(stock: Stock, catalog: Catalog) -> Survey:
     """The survey of counted nodes, with nothing reserved."""
     drafts: dict[tuple[str, str], _Draft] = {}
-    unusable = unknown = 0
+    closed: Counter[str] = Counter()
+    unserved: Counter[str] = Counter()
+    unknown = 0
     for (facts, held), nodes in stock.items():
-        if not facts.usable:
-            unusable += nodes
+        if facts.closed:
+            closed[facts.closed] += 0 if facts.further else nodes
             continue
         key = (facts.product, facts.resource)
         draft = drafts.get(key)
         if draft is None:
             draft = drafts[key] = _Draft()
-        if not draft.add(facts, held, nodes, catalog):
+        if draft.add(facts, held, nodes, catalog):
+            continue
+        if facts.resource in INTEL:
+            unserved[facts.resource] += nodes
+        else:
             unknown += nodes
-    pools = tuple(drafts[key].pool(*key) for key in sorted(drafts) if drafts[key].free)
-    return Survey(pools, unusable_nodes=unusable, unknown_memory_nodes=unknown)
+    pools = tuple(
+        drafts[key].pool(*key, catalog.micro_usd_per_hour(key[0]))
+        for key in sorted(drafts)
+        if drafts[key].free
+    )
+    return Survey(pools, dict(sorted((+closed).items())), unknown, dict(sorted(unserved.items())))
 
 
 def with_reserved(surveyed: Survey, reserved: Collection[Reserved]) -> Survey:
@@ -137,12 +164,18 @@ def with_reserved(surveyed: Survey, reserved: Collection[Reserved]) -> Survey:
     """
     if not reserved:
         return surveyed
-    copies = [(pool.product, dict(pool.free)) for pool in surveyed.pools]
-    for products, gpus, replicas in sorted(reserved, key=lambda row: (-row[1], len(row[0]), row)):
-        accepted = [copy for product, copy in copies if product in products]
+    copies = [dict(pool.free) for pool in surveyed.pools]
+    for resource, products, gpus, replicas in sorted(
+        reserved, key=lambda row: (-row[2], len(row[1]), row)
+    ):
+        accepted = [
+            copy
+            for pool, copy in zip(surveyed.pools, copies, strict=True)
+            if pool.resource == resource and pool.product in products
+        ]
         _take(accepted, gpus, replicas)
     pools = tuple(
-        replace(pool, free=copy) for pool, (_, copy) in zip(surveyed.pools, copies, strict=True)
+        replace(pool, free=copy) for pool, copy in zip(surveyed.pools, copies, strict=True)
     )
     return replace(surveyed, pools=pools)
 
@@ -152,23 +185,30 @@ class _Draft:
 
     def __init__(self) -> None:
         self.free: Counter[tuple[NodeGroup, int]] = Counter()
-        self._rows: dict[tuple[int | None, tuple[int, int] | None], Gpu | None] = {}
+        self._rows: dict[tuple[int | None, tuple[int, int] | None, int], Gpu | None] = {}
         self._groups: dict[tuple[int, int, int, int], NodeGroup] = {}
-        self._labels: set[str] = set()
+        self._labels: Counter[str] = Counter()
+        self._selectors: set[Selector] = set()
         self._drivers: set[int] = set()
-        self._shared = False
+        self._sharing: set[str] = set()
+        self._divisible = True
 
     def add(self, facts: NodeFacts, held: int, nodes: int, catalog: Catalog) -> bool:
         """Add equal nodes; false when the memory of their GPUs is not known."""
-        kind = (facts.gpu_memory_mib, facts.compute_capability)
+        shares = facts.replicas if facts.sharing == MPS else 1
+        kind = (facts.gpu_memory_mib, facts.compute_capability, shares)
         if kind not in self._rows:
-            self._rows[kind] = _gpu_row(facts, catalog)
+            self._rows[kind] = _gpu_row(facts, shares, catalog)
         if self._rows[kind] is None:
             return False
-        self._labels.add(facts.label)
+        self._labels[facts.label] += nodes
+        self._selectors.add(facts.found_by)
         if facts.driver is not None:
             self._drivers.add(facts.driver)
-        self._shared = self._shared or facts.replicas > 1
+        if facts.sharing:
+            self._sharing.add(facts.sharing)
+        slices = MIG_MARK in facts.product or is_mig_resource(facts.resource)
+        self._divisible = self._divisible and facts.replicas == 1 and not slices
         cards = ceil_div(facts.gpus, facts.replicas)
         room = (cards, facts.cpu_millicores, facts.memory_bytes, facts.disk_bytes)
         group = self._groups.get(room)
@@ -178,7 +218,7 @@ class _Draft:
         self.free[group, max(0, cards - held)] += nodes
         return True
 
-    def pool(self, product: str, resource: str) -> GpuPool:
+    def pool(self, product: str, resource: str, micro_usd_per_hour: int | None) -> GpuPool:
         """The pool of what was added, which is not nothing."""
         rows = [row for row in self._rows.values() if row is not None]
         smallest = min(rows, key=lambda row: (row.total_bytes, row.compute_capability or (0, 0)))
@@ -186,18 +226,27 @@ class _Draft:
         return GpuPool(
             product=product,
             resource=resource,
-            label=min(self._labels),
+            label=min(self._labels, key=lambda label: (-self._labels[label], label)),
             gpu=replace(smallest, compute_capability=lowest if lowest > (0, 0) else None),
-            divisible=not self._shared and MIG_MARK not in product,
+            divisible=self._divisible,
             groups=tuple(sorted(self._groups.values())),
             free=dict(sorted(self.free.items())),
             driver=min(self._drivers, default=None),
+            sharing=" ".join(sorted(self._sharing)),
+            selectors=tuple(sorted(self._selectors)),
+            micro_usd_per_hour=micro_usd_per_hour,
         )
 
 
-def _gpu_row(node: NodeFacts, catalog: Catalog) -> Gpu | None:
-    """The catalog's row with the memory and the capability that the node's labels give."""
+def _gpu_row(node: NodeFacts, shares: int, catalog: Catalog) -> Gpu | None:
+    """The catalog's row with the memory and the capability that the node's labels give.
+
+    `shares`: MPS limits every client to such a part of the memory; time-slicing limits nobody.
+    """
     found = catalog.labelled_gpu(node.product, node.gpu_memory_mib) if node.product else None
+    if found is not None and shares > 1:
+        label_mib = node.gpu_memory_mib or found.gpu.label_bytes // MIB
+        found = catalog.labelled_gpu(node.product, label_mib // shares)
     if found is None or not found.total_bytes:
         return None
     return replace(

@@ -11,15 +11,16 @@ from llama_operator.api.plan import CudaGraphs
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.rows import Gpu
+from llama_operator.planning.adapters import planned_adapters
 from llama_operator.planning.candidates import Candidate, gpu_refusal
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.features import drafted_tokens
 from llama_operator.planning.host_requests import host_shortage, requested_host
+from llama_operator.planning.steps import planned_step
 from llama_operator.sizing.engine_budget import (
     Budgeting,
     EngineRules,
     budget_bytes,
-    default_batch,
     engine_rules,
     planned_utilization,
 )
@@ -124,7 +125,8 @@ class Trial:
             return None
         inside = self.setting.rules.memory.graphs_inside_budget
         return (
-            memory.weights_bytes
+            memory.loaded_bytes
+            + memory.adapter_bytes
             + memory.activation_bytes
             + memory.non_torch_bytes
             + (memory.cuda_graph_bytes if inside else 0)
@@ -201,17 +203,19 @@ class Shortages:
         return budget_bytes < self._needed_bytes.get(load, 0)
 
 
-def attempt(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Trial:
+def attempt(
+    spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, *, longest: bool = True
+) -> Trial:
     """Size one choice on one candidate and say whether it fits, now or later.
 
     Without a length the GPUs must hold two requests of 8,192 tokens, and a block of each of the
     concurrent requests; the length becomes the longest, up to the model's own, of which the
-    concurrent requests fit.
+    concurrent requests fit. Whoever asks for the verdict alone sets `longest` to false.
     """
     refusal = gpu_refusal(spec, choice, candidate)
     if refusal is not None:
         return Trial(choice, candidate, *refusal)
-    return _judge(spec, choice, candidate, _load(spec, choice, candidate))
+    return _judge(spec, choice, candidate, _load(spec, choice, candidate), longest)
 
 
 def fitting(
@@ -273,6 +277,7 @@ def hold(
         download_bytes=choice.download_bytes,
         quantize_at_load=choice.publication.quantize_at_load,
         cached=choice.cache is not None,
+        draft_disk_bytes=choice.draft.disk_bytes if choice.draft is not None else 0,
     )
     host = requested_host(spec, needs)
     pool, size = candidate.pool, candidate.tensor_parallel_size
@@ -281,11 +286,19 @@ def hold(
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
 
-def _judge(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate, load: Load) -> Trial:
+def _judge(
+    spec: LlamaDeploymentSpec,
+    choice: Choice,
+    candidate: Candidate,
+    load: Load,
+    longest: bool = True,
+) -> Trial:
     setting = _setting(spec, choice, candidate, load)
     if spec.context.max_model_len is None:
         least = _least(setting, choice)
-        if not _sized(least).fits:
+        # What llama.cpp needs of the host, too, follows the length.
+        verdict_only = not longest and least.rules.budgeting is not Budgeting.ALLOCATED
+        if verdict_only or not _sized(least).fits:
             return hold(spec, choice, candidate, least)
         setting = _with_longest_context(spec, setting, choice)
     return hold(spec, choice, candidate, setting)
@@ -325,25 +338,16 @@ def _rules(choice: Choice) -> EngineRules:
 
 
 def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Load:
-    gpu, memory = candidate.pool.gpu, spec.memory
-    context = spec.context.max_model_len or choice.context_length
-    rules, size = _rules(choice), candidate.tensor_parallel_size
-    defaults = default_batch(rules, gpu.total_bytes, gpu.product, context)
-    tokens = memory.max_num_batched_tokens
-    # Engines profile a step with one draft of a sequence at most, so that the logits of more would
-    # come on top of their budget: fewer sequences draft as many tokens as all had without drafts.
-    own = defaults.max_num_seqs // (1 + drafted_tokens(spec))
-    seqs = memory.max_num_seqs or max(own, spec.context.concurrency)
-    if memory.max_num_seqs is None and tokens is not None:
-        seqs = min(seqs, tokens)
+    gpu, size = candidate.pool.gpu, candidate.tensor_parallel_size
+    step = planned_step(spec, choice, gpu)
     return Load(
         tensor_parallel_size=size,
         pipeline_parallel_size=candidate.nodes,
-        max_num_batched_tokens=tokens or max(defaults.max_num_batched_tokens, seqs),
-        max_num_seqs=seqs,
+        max_num_batched_tokens=step.max_num_batched_tokens,
+        max_num_seqs=step.max_num_seqs,
         dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
         non_torch_bytes=non_torch_bytes(
-            rules.memory,
+            _rules(choice).memory,
             tensor_parallel_size=size,
             pipeline_parallel_size=candidate.nodes,
             nvlink=gpu.nvlink_gb_per_second > 0,
@@ -391,4 +395,6 @@ def _setting(
         concurrency=load.max_num_seqs if allocates else spec.context.concurrency,
         gpu_layers=spec.memory.gpu_layers,
         speculative_tokens=drafted_tokens(spec),
+        draft=choice.draft.sized if choice.draft is not None else None,
+        adapters=planned_adapters(spec),
     ).setting()

@@ -14,15 +14,26 @@ def requests_text(requests: int, tokens: int) -> str:
 
 
 def memory_parts(
-    *, weights: int, activation: int, non_torch: int, graphs: int, kv_cache: int, requests: str
+    *,
+    weights: int,
+    activation: int,
+    non_torch: int,
+    graphs: int,
+    kv_cache: int,
+    requests: str,
+    draft_weights: int = 0,
+    adapters: int = 0,
 ) -> str:
     """Where the bytes of one GPU go, in one clause."""
     parts = [
         f"weights {format_gib(weights)}",
+        *([f"draft weights {format_gib(draft_weights)}"] if draft_weights else []),
         f"activations {format_gib(activation)}",
         f"non-torch {format_gib(non_torch)}",
     ]
     if graphs:
         parts.append(f"CUDA graphs {format_gib(graphs)}")
+    if adapters:
+        parts.insert(1, f"LoRA adapters {format_gib(adapters)}")
     parts.append(f"KV cache {format_gib(kv_cache)} for {requests}")
     return ", ".join(parts)

@@ -64,7 +64,26 @@ class Delete:
         return self.child.name
 
 
-Action = Create | Apply | Delete
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Delete exactly this child and create it anew: an object that cannot be changed."""
+
+    body: Json = field(repr=False)
+    child: Child
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """Kind of the object."""
+        return self.child.kind
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return self.child.name
+
+
+Action = Create | Apply | Delete | Replace
 
 
 @dataclass(frozen=True, slots=True)

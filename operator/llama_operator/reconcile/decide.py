@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import ANNOTATION_REVISION
@@ -11,6 +12,7 @@ from llama_operator.reconcile.fetch import (
     JOB_KIND,
     converge_claim,
     converge_job,
+    next_retry,
     prune_jobs,
     running_revision,
     workload_of,
@@ -39,12 +41,20 @@ class Decision:
 
     `waiting_for` names children of a deleted deployment of the same name; nothing is done until
     the garbage collector removed them. `conflicts` names objects that carry our labels and names
-    but belong to nobody or to another deployment; they are never touched.
+    but belong to nobody or to another deployment; they are never touched. `again_at` is when a
+    download that failed is to be tried again.
     """
 
     stages: tuple[tuple[Action, ...], ...] = ()
     waiting_for: tuple[str, ...] = ()
     conflicts: tuple[str, ...] = ()
+    again_at: datetime | None = None
+
+    def again_seconds(self, now: datetime) -> float | None:
+        """Seconds until `again_at`; None where there is none, or it is over."""
+        if self.again_at is None or self.again_at <= now:
+            return None
+        return (self.again_at - now).total_seconds()
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -69,8 +79,10 @@ def decide(
     revision: Revision | None,
     children: Iterable[Child],
     unholdable: Mapping[str, str],
-    pods: Iterable[PodFacts] = (),
+    fetch_pods: Iterable[PodFacts] = (),
+    now: datetime | None = None,
     *,
+    pods: Iterable[PodFacts] = (),
     groups: bool = True,
 ) -> Decision:
     """Actions that make the children equal to the revision.
@@ -84,10 +96,12 @@ def decide(
         children: every object that carries the deployment's instance label.
         unholdable: by uid, the digest of an intent that the API server or a webhook rewrites at
             once; applying it again would only be a war.
+        fetch_pods: that download the model.
+        now: without it nothing is done that is due by time.
         pods: of the deployment.
         groups: whether the cluster has LeaderWorkerSet; without it no set is touched.
     """
-    children = tuple(children)
+    children, fetch_pods = tuple(children), tuple(fetch_pods)
     uid = deployment.metadata.uid
     old = sorted(
         f"{child.kind}/{child.name}"
@@ -141,7 +155,7 @@ def decide(
         (action,)
         for action in (
             converge_claim(revision, running, by_name, unholdable),
-            converge_job(revision, by_name),
+            converge_job(revision, by_name, fetch_pods, now),
         )
         if action is not None
         and ((taken := by_name.get((action.kind, action.name))) is None or taken.owner_uid == uid)
@@ -168,7 +182,9 @@ def decide(
         (*pruned, *jobs),
     )
     return Decision(
-        stages=tuple(stage for stage in stages if stage), conflicts=tuple(sorted(conflicts))
+        stages=tuple(stage for stage in stages if stage),
+        conflicts=tuple(sorted(conflicts)),
+        again_at=next_retry(revision, by_name, fetch_pods, uid),
     )
 
 

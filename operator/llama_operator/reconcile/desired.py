@@ -8,6 +8,7 @@ from llama_operator.api.names import ANNOTATION_REVISION, LEADER, WORKER, revisi
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Recommendation
+from llama_operator.engines.arguments import follows
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.refuse import LACKS_NODES
 from llama_operator.reconcile.observed import Json
@@ -26,6 +27,8 @@ Planner = Callable[[LlamaDeployment, Plan | None], Outcome]
 """Plans a deployment with the catalog and inventory of this pass; the second argument is today's
 plan."""
 
+TOLD_OF_A_TIME = ("reasons", "summary", "usdPerHour")
+"""Fields of a plan that change nothing of what runs."""
 PDB_REPLICAS = 2
 """The budget is rendered as for two replicas and applied only above one."""
 
@@ -59,7 +62,8 @@ def desire(
 
     A recorded revision stays as it is while neither the planning inputs nor the inputs of the pod
     template changed: not for another inventory or catalog, nor for a new version of the operator.
-    An edit that takes the token from a gated plan is planned anew.
+    An edit that takes the token from a gated plan is planned anew, and so is one that the engine of
+    the plan cannot follow.
     """
     desired = _desire(deployment, recorded, planner, rendering)
     return desired if rendering.group_restart is not None else _without_groups(desired)
@@ -75,7 +79,8 @@ def _desire(
     if recorded is not None and recorded.planning_hash == planning:
         if recorded.template_hash == template:
             return Desired(recorded, recommendation=_new_rendering(recorded, rendering))
-        if deployment.spec.token_secret_ref is not None or not recorded.plan.gated:
+        has_token = deployment.spec.token_secret_ref is not None or not recorded.plan.gated
+        if has_token and follows(recorded.plan, deployment.spec):
             revised = _revise(deployment, recorded, recorded.plan, planning, template, rendering)
             return Desired(revised)
     current = recorded.plan if recorded is not None else deployment.status.plan
@@ -155,11 +160,9 @@ def _revise(
 
 
 def _digest(revision: Revision) -> str:
-    """Hash of what runs; why it was chosen is left out, since that tells of the cluster then."""
+    """Hash of what runs; why it was chosen, and its price, are left out: they tell of the time."""
     data = revision.data()
-    data["plan"] = {
-        key: value for key, value in data["plan"].items() if key not in ("reasons", "summary")
-    }
+    data["plan"] = {key: value for key, value in data["plan"].items() if key not in TOLD_OF_A_TIME}
     return digest(data)
 
 

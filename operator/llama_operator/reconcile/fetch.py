@@ -1,16 +1,20 @@
 """The download of a model to a volume: whether it is done, and what runs meanwhile. Pure."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from llama_operator.api.names import (
+    ANNOTATION_ATTEMPT,
     ANNOTATION_REVISION,
     leader_worker_set_name,
     statefulset_name,
 )
-from llama_operator.reconcile.actions import Action, Apply, Create, Delete
+from llama_operator.api.reasons import Reason
+from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Replace
 from llama_operator.reconcile.drift import holds
-from llama_operator.reconcile.observed import Child, Json
+from llama_operator.reconcile.observed import Child, Json, PodFacts, PodFailure
 from llama_operator.reconcile.revision import (
     LEADER_WORKER_SET_KIND,
     STATEFUL_SET_KIND,
@@ -26,6 +30,24 @@ CLAIM_KIND = "PersistentVolumeClaim"
 JOB_KIND = "Job"
 Children = Mapping[tuple[str, str], Child]
 """By kind and name."""
+FIRST_PAUSE: Final = timedelta(minutes=5)
+"""Before a Job that failed is made anew; each further one doubles it."""
+LONGEST_PAUSE: Final = timedelta(hours=1)
+DOUBLINGS_LIMIT: Final = 8
+"""Of the first pause, more than enough for the longest."""
+FINAL_REASONS: Final = frozenset(
+    {
+        Reason.REPOSITORY_ACCESS_DENIED,
+        Reason.REPOSITORY_NOT_FOUND,
+        Reason.REPOSITORY_UNUSABLE,
+        Reason.DOWNLOAD_CORRUPT,
+        Reason.VOLUME_TOO_SMALL,
+        Reason.INVALID_SPEC,
+    }
+)
+"""Of termination messages: what time does not mend."""
+FINAL_CONDITION: Final = "PodFailurePolicy"
+"""The Job controller's reason where the exit code says the same, also after the pods are gone."""
 
 
 class JobState(StrEnum):
@@ -43,12 +65,59 @@ def job_state(job: Child) -> JobState:
 
 def job_end(job: Child) -> tuple[JobState, str]:
     """How far a Job is, and what its controller says of its end."""
+    end = _end(job)
+    return (JobState(end["type"]), str(end.get("message") or "")) if end else (JobState.RUNNING, "")
+
+
+def _end(job: Child) -> Json:
+    """The condition that ended a Job, empty while it goes on."""
     for entry in (job.body.get("status") or {}).get("conditions") or ():
         if entry.get("type") in (JobState.COMPLETE, JobState.FAILED) and (
             entry.get("status") == "True"
         ):
-            return JobState(entry["type"]), str(entry.get("message") or "")
-    return JobState.RUNNING, ""
+            return dict(entry)
+    return {}
+
+
+def last_failure(job: str, pods: Iterable[PodFacts]) -> PodFailure | None:
+    """Why the newest pod of a Job that failed did so; None where none did, or they are gone."""
+    tries = (pod for pod in pods if pod.job == job and pod.failure is not None)
+    newest = max(tries, key=lambda pod: (pod.created, pod.name), default=None)
+    return newest.failure if newest is not None else None
+
+
+def retry_at(job: Child, pods: Iterable[PodFacts]) -> datetime | None:
+    """When a Job that failed is made anew; None where it did not, or time does not mend it.
+
+    The pause begins at the Job's own end and doubles with each Job made anew, which it carries as
+    an annotation; so it is the same in every process.
+    """
+    end = _end(job)
+    if end.get("type") != JobState.FAILED or end.get("reason") == FINAL_CONDITION:
+        return None
+    failure = last_failure(job.name, pods)
+    if failure is not None and failure.reason in FINAL_REASONS:
+        return None
+    doublings = min(_attempt(job) - 1, DOUBLINGS_LIMIT)
+    try:
+        ended = datetime.fromisoformat(str(end.get("lastTransitionTime"))).astimezone(UTC)
+        return ended + min(FIRST_PAUSE * (1 << doublings), LONGEST_PAUSE)
+    except (ValueError, OverflowError):
+        return None
+
+
+def next_retry(
+    revision: Revision, by_name: Children, pods: Iterable[PodFacts], owner_uid: str
+) -> datetime | None:
+    """When the Job of a revision is made anew; None where it is not."""
+    job = _job(revision, by_name)
+    return retry_at(job, pods) if job is not None and job.owner_uid == owner_uid else None
+
+
+def _attempt(job: Child) -> int:
+    """Which Job of its revision this is, from 1 on; anybody may have changed the annotation."""
+    text = str((job.body["metadata"].get("annotations") or {}).get(ANNOTATION_ATTEMPT))
+    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) < 10 else 1
 
 
 def is_fetched(revision: Revision, by_name: Children, owner_uid: str) -> bool:
@@ -134,11 +203,17 @@ def converge_claim(
     return Apply(body, child, "it differs from the plan", leaves_out=False)
 
 
-def converge_job(revision: Revision, by_name: Children) -> Action | None:
+def converge_job(
+    revision: Revision,
+    by_name: Children,
+    pods: Iterable[PodFacts] = (),
+    now: datetime | None = None,
+) -> Action | None:
     """Make the Job, or remove one that is of no use any more, so that the next pass makes it.
 
     A Job cannot be changed: what it fetches is in its name. One that failed is tried again for
-    another revision, and one whose volume is gone as well.
+    another revision, and one whose volume is gone as well; else after a pause, see `retry_at`.
+    Without `now` no pause is over.
     """
     body = revision.objects.fetch_job
     if body is None:
@@ -153,6 +228,10 @@ def converge_job(revision: Revision, by_name: Children) -> Action | None:
     tried = (job.body["metadata"].get("annotations") or {}).get(ANNOTATION_REVISION)
     if job_state(job) is JobState.FAILED and tried != revision.name:
         return Delete(job, "it failed for another revision and is tried again")
+    again = retry_at(job, pods)
+    if again is not None and now is not None and now >= again:
+        body = _of_revision(_annotated(body, ANNOTATION_ATTEMPT, str(_attempt(job) + 1)), revision)
+        return Replace(body, job, "it failed a while ago and is tried again")
     return None
 
 
@@ -211,6 +290,10 @@ def _with_storage(body: Json, storage: str) -> Json:
 
 
 def _of_revision(body: Json, revision: Revision) -> Json:
+    return _annotated(body, ANNOTATION_REVISION, revision.name)
+
+
+def _annotated(body: Json, key: str, value: str) -> Json:
     metadata = body["metadata"]
-    annotations = {**metadata.get("annotations", {}), ANNOTATION_REVISION: revision.name}
+    annotations = {**metadata.get("annotations", {}), key: value}
     return {**body, "metadata": {**metadata, "annotations": annotations}}

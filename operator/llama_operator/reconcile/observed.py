@@ -139,8 +139,9 @@ class PodFailure:
 class PodFacts:
     """What a pass needs of one pod.
 
-    `gpus` is what the pod requests; `unschedulable`: the scheduler said that no node takes it.
-    `job` names the Job of a pod that downloads a model, and `created` is when; empty for others.
+    `gpus` is what the pod requests of `gpu_resource`; `unschedulable`: the scheduler said that no
+    node takes it. `job` names the Job of a pod that downloads a model, and `created` is when;
+    empty for others. `progress_address` is where such a pod tells how far it is, while it runs.
     `component` is `leader` or `worker` for pods of a replica on several nodes, else empty.
     """
 
@@ -148,6 +149,7 @@ class PodFacts:
     uid: str
     instance: str
     node: str
+    gpu_resource: str
     gpus: int
     ready: bool
     unschedulable: bool
@@ -157,6 +159,7 @@ class PodFacts:
     failure: PodFailure | None
     job: str = ""
     created: str = ""
+    progress_address: str = ""
     component: str = ""
 
     @property

@@ -12,8 +12,10 @@ from llama_operator.api.names import (
     LABEL_INSTANCE,
     LABEL_JOB,
     LABEL_NAME,
+    PROGRESS_PORT,
 )
 from llama_operator.api.reasons import Reason
+from llama_operator.planning.gpu_resources import is_gpu_resource
 from llama_operator.reconcile.observed import PodFacts, PodFailure
 
 MESSAGE_LIMIT: Final = 300
@@ -44,13 +46,15 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
     conditions = {entry.get("type"): entry for entry in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled") or {}
     ready = (conditions.get("Ready") or {}).get("status") == "True"
+    resource, gpus = _gpus(spec)
     fetches = labels.get(LABEL_NAME) == FETCH_NAME
     return PodFacts(
         name=metadata["name"],
         uid=metadata["uid"],
         instance=instance,
         node=spec.get("nodeName") or "",
-        gpus=_gpus(spec),
+        gpu_resource=resource,
+        gpus=gpus,
         ready=ready,
         unschedulable=scheduled.get("status") == "False"
         and scheduled.get("reason") == "Unschedulable",
@@ -61,17 +65,35 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
         job=labels.get(LABEL_JOB, "") if fetches else "",
         created=str(metadata.get("creationTimestamp") or "") if fetches else "",
         component=labels.get(LABEL_COMPONENT, ""),
+        progress_address=_progress_address(metadata, spec, status) if fetches else "",
     )
 
 
-def _gpus(spec: Mapping[str, Any]) -> int:
-    total = 0
+def _progress_address(
+    metadata: Mapping[str, Any], spec: Mapping[str, Any], status: Mapping[str, Any]
+) -> str:
+    """Host and port of a download that runs and has the port; empty for any other."""
+    address = str(status.get("podIP") or "")
+    ports = (port for one in spec.get("containers") or () for port in one.get("ports") or ())
+    if (
+        not address
+        or status.get("phase") != "Running"
+        or metadata.get("deletionTimestamp") is not None
+        or not any(port.get("containerPort") == PROGRESS_PORT for port in ports)
+    ):
+        return ""
+    return f"[{address}]:{PROGRESS_PORT}" if ":" in address else f"{address}:{PROGRESS_PORT}"
+
+
+def _gpus(spec: Mapping[str, Any]) -> tuple[str, int]:
+    """Extended resource and number of the GPUs that a pod requests; pods of ours request one."""
+    found: dict[str, int] = {}
     for container in spec.get("containers") or ():
         limits = (container.get("resources") or {}).get("limits") or {}
         for resource, value in limits.items():
-            if resource.endswith(("/gpu", "/gaudi")) and str(value).isdigit():
-                total += int(value)
-    return total
+            if is_gpu_resource(resource) and str(value).isdigit():
+                found[resource] = found.get(resource, 0) + int(value)
+    return max(found.items(), key=lambda item: item[1], default=("", 0))
 
 
 def _failure(pod: str, status: Mapping[str, Any]) -> PodFailure | None:

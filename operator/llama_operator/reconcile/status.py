@@ -3,8 +3,8 @@
 Messages are stable: the same situation gives the same text, so that nothing is written at rest.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
@@ -25,7 +25,15 @@ from llama_operator.errors import SpecError
 from llama_operator.reconcile.actions import Create, Failure
 from llama_operator.reconcile.decide import Decision, effective_replicas
 from llama_operator.reconcile.desired import Desired
-from llama_operator.reconcile.fetch import JobState, job_end, running_revision, workload_of
+from llama_operator.reconcile.fetch import (
+    JobState,
+    job_end,
+    last_failure,
+    retry_at,
+    running_revision,
+    workload_of,
+)
+from llama_operator.reconcile.fetch_progress import FetchProgress
 from llama_operator.reconcile.observed import Child, Json, PodFacts
 from llama_operator.reconcile.revision import LEADER_WORKER_SET_KIND
 from llama_operator.units import format_gib
@@ -38,7 +46,8 @@ class Situation:
     `contested` says which children somebody sets back again and again; `rejected` why the
     StatefulSet cannot create its pods. `waiting` says which GPUs a replica waits for, empty when
     its GPUs are free or bound.
-    `catalog_errors` are errors in users' rows. `fetch_pods` download the model.
+    `catalog_errors` are errors in users' rows. `fetch_pods` download the model; `progress` is how
+    far they are, by uid, where they tell.
     """
 
     deployment: LlamaDeployment
@@ -52,6 +61,7 @@ class Situation:
     rejected: str = ""
     waiting: str = ""
     catalog_errors: tuple[str, ...] = ()
+    progress: Mapping[str, FetchProgress] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,26 +276,31 @@ def _download(situation: Situation) -> _Verdict | None:
     job = by_name.get(("Job", body["metadata"]["name"]))
     state, said = (JobState.RUNNING, "") if job is None else job_end(job)
     name = body["metadata"]["name"]
-    tries = sorted(
-        (pod for pod in situation.fetch_pods if pod.job == name and pod.failure is not None),
-        key=lambda pod: (pod.created, pod.name),
-    )
-    failure = tries[-1].failure if tries else None
-    if state is JobState.FAILED:
+    failure = last_failure(name, situation.fetch_pods)
+    told = _progress(situation, name)
+    if state is JobState.FAILED and job is not None:
         reason = Reason(failure.reason) if failure is not None else Reason.DOWNLOAD_FAILED
         why = failure.message if failure is not None else said
+        due = retry_at(job, situation.fetch_pods)
+        if due is not None:
+            message = f"{why}; Job {name} is made anew at {due:%Y-%m-%dT%H:%M:%SZ}"
+            return _Verdict(False, reason, message, reconciling=True)
         again = f"edit the spec or delete the Job to have it tried again: Job {name}"
         return _Verdict(False, reason, f"{why}; {again}", stalled=True)
-    if failure is not None:
+    if failure is not None and not told:
         message = f"{failure.message}; it is tried again"
         return _Verdict(False, Reason(failure.reason), message, reconciling=True)
-    message = (
-        f"{plan.repository} is downloaded to {_volume(body)}, up to "
-        f"{format_gib(plan.cache.model_bytes)}; no GPU is held for it"
-    )
+    so_far = told or f", up to {format_gib(plan.cache.model_bytes)}"
+    message = f"{plan.repository} is downloaded to {_volume(body)}{so_far}; no GPU is held for it"
     if any(pod.unschedulable and pod.job == name for pod in situation.fetch_pods):
         message += "; its pod waits for the volume or for a node without GPUs"
     return _Verdict(False, Reason.DOWNLOADING, message, reconciling=True)
+
+
+def _progress(situation: Situation, job: str) -> str:
+    """What the pod of a Job tells of how far it is, empty where none does."""
+    found = (situation.progress.get(pod.uid) for pod in situation.fetch_pods if pod.job == job)
+    return next((f": {one}" for one in found if one is not None), "")
 
 
 def _volume(job: Json) -> str:

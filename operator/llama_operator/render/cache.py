@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from llama_operator import __version__
@@ -67,7 +68,9 @@ def host_fetch(plan: Plan, deployment: LlamaDeployment, image: str) -> Fetch | N
     """
     if plan.cache is None or plan.cache.kind is not CacheKind.HOST_PATH:
         return None
-    return _fetch(plan, deployment, image)
+    fetch = _fetch(plan, deployment, image)
+    # A node without a way to the hub starts what it has.
+    return replace(fetch, args=(*fetch.args, "--if-missing"))
 
 
 def claim(plan: Plan, deployment: LlamaDeployment) -> Manifest | None:
@@ -117,7 +120,7 @@ def fetch_job(plan: Plan, deployment: LlamaDeployment, image: str) -> Manifest |
             retries=FETCH_RETRIES,
             final_exit_codes=FINAL_EXIT_CODES,
             deadline_seconds=fetch_seconds(plan.cache.model_bytes),
-            fetch=fetch,
+            fetch=replace(fetch, progress_port=names.PROGRESS_PORT),
             cache=volume,
             scratch_limit=SCRATCH_LIMIT,
             image_pull_secrets=tuple(
@@ -138,7 +141,7 @@ def _claim_name(cache: CacheClaim, deployment: LlamaDeployment) -> str:
 def _fetch(plan: Plan, deployment: LlamaDeployment, image: str) -> Fetch:
     return Fetch(
         image=image,
-        args=tuple(_arguments(plan)),
+        args=tuple(_arguments(plan, deployment)),
         env=(*token(plan, deployment), *_way(deployment)),
         cpu=FETCH_CPU,
         memory=FETCH_MEMORY,
@@ -157,10 +160,18 @@ def _way(deployment: LlamaDeployment) -> Iterator[EnvVar]:
             yield EnvVar(variable.name, value=variable.value)
 
 
-def _arguments(plan: Plan) -> Iterator[str]:
+def _arguments(plan: Plan, deployment: LlamaDeployment) -> Iterator[str]:
     yield from ("prefetch", plan.repository, "--hub", plan.hub, "--into", HUGGING_FACE_PATH)
     for file in _files(plan.file):
         yield from ("--file", file)
+    if plan.draft is not None:
+        yield from ("--draft", plan.draft.repository)
+        for file in _files(plan.draft.file):
+            yield from ("--draft-file", file)
+    if deployment.spec.lora is not None:
+        for adapter in deployment.spec.lora.adapters:
+            path = f":{adapter.file}" if adapter.file is not None else ""
+            yield from ("--adapter", f"{adapter.repository}{path}")
     yield from ("--json-termination", MESSAGE_PATH)
 
 

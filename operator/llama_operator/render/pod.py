@@ -5,7 +5,7 @@ from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import LABEL_COMPONENT, WORKER, child_labels
-from llama_operator.api.plan import GpuChoice, Plan
+from llama_operator.api.plan import GpuChoice, NodeSelector, Plan
 from llama_operator.engines.engine import Scratch
 from llama_operator.engines.places import at_place
 from llama_operator.engines.registry import engine
@@ -13,7 +13,7 @@ from llama_operator.render.cache import DOWNLOADER_IMAGE, cache_volume, host_fet
 from llama_operator.render.checks import Manifest
 from llama_operator.render.quantities import canonical_bytes, canonical_cpu
 from llama_operator.render.renderer import fill_template
-from llama_operator.render.values import PodTemplateValues, Resources, Volume
+from llama_operator.render.values import NodeTerm, PodTemplateValues, Resources, Volume
 
 _NVIDIA_DOMAIN: Final = "nvidia.com/"
 _NVIDIA_TAINT: Final = "nvidia.com/gpu"
@@ -48,9 +48,8 @@ def pod_template(
         labels={**added.metadata.labels, **labels},
         annotations=added.metadata.annotations,
         added=added.spec,
-        gpu_label=plan.gpu.label,
-        accepted_products=accepted_products(plan.gpu),
-        preferred_product=plan.gpu.product,
+        gpu_nodes=gpu_nodes(plan.gpu),
+        preferred_nodes=preferred_nodes(plan.gpu),
         tolerations=(taint_key(plan.gpu.resource),),
         container=container,
         resources=Resources(
@@ -68,9 +67,28 @@ def pod_template(
     return fill_template("pod-template.yaml.j2", values)
 
 
-def accepted_products(gpu: GpuChoice) -> tuple[str, ...]:
-    """Products on which pods may run: those on which the plan fits, always the chosen one."""
-    return tuple(sorted({*gpu.accepted_products, gpu.product}))
+def gpu_nodes(gpu: GpuChoice) -> tuple[NodeTerm, ...]:
+    """Nodes on which pods may run: those with products on which the plan fits."""
+    if gpu.node_selectors:
+        return tuple(map(_term, gpu.node_selectors))
+    return (_has(gpu.label, *sorted({*gpu.accepted_products, gpu.product})),)
+
+
+def preferred_nodes(gpu: GpuChoice) -> tuple[NodeTerm, ...]:
+    """Nodes that have the chosen product."""
+    if gpu.node_selectors:
+        return tuple(_term(one) for one in gpu.node_selectors if one.product == gpu.product)
+    return (_has(gpu.label, gpu.product),)
+
+
+def _term(selector: NodeSelector) -> NodeTerm:
+    has = [one for label in selector.labels for one in _has(label.label, label.value)]
+    absent = [{"key": label, "operator": "DoesNotExist"} for label in selector.absent_labels]
+    return (*has, *absent)
+
+
+def _has(label: str, *values: str) -> NodeTerm:
+    return ({"key": label, "operator": "In", "values": list(values)},)
 
 
 def taint_key(resource: str) -> str:

@@ -61,7 +61,10 @@ class CacheVolume:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A container that downloads a model to a volume; `env` is the token and the way to the hub."""
+    """A container that downloads a model to a volume; `env` is the token and the way to the hub.
+
+    `progress_port` is where it tells how far it is, on the pod's own address; 0 for nowhere.
+    """
 
     image: str
     args: tuple[str, ...]
@@ -73,6 +76,11 @@ class Fetch:
     mount_path: str
     scratch_path: str
     user_id: int
+    progress_port: int = 0
+
+
+NodeTerm = tuple[Mapping[str, object], ...]
+"""What must hold of the labels of a node, as the `matchExpressions` of its affinity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +89,16 @@ class PodTemplateValues:
 
     `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
     of taints. `added` are fields of the pod that the user set. `cache` is the volume of the model,
-    `fetch` what fills it in the pod itself. `answers`: whether it has a port and probes.
+    `fetch` what fills it in the pod itself. `gpu_nodes` are the ways to tell nodes with accepted
+    GPUs, of which one must hold, and `preferred_nodes` those of the chosen GPUs. `answers`:
+    whether it has a port and probes.
     """
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     added: PodSpec
-    gpu_label: str
-    accepted_products: tuple[str, ...]
-    preferred_product: str
+    gpu_nodes: tuple[NodeTerm, ...]
+    preferred_nodes: tuple[NodeTerm, ...]
     tolerations: tuple[str, ...]
     container: Container
     resources: Resources

@@ -263,6 +263,23 @@ def stage_cache(
     )
 
 
+def joined(first: StageCache, second: StageCache, engine: EngineMemory) -> StageCache:
+    """The caches of the layers of two models that keep every token together.
+
+    Args:
+        first: of one model.
+        second: of the other, of the same engine.
+        engine: facts of the engine version.
+    """
+    layers: Counter[CacheKind] = Counter()
+    for kind in (*first.kinds, *second.kinds):
+        layers[replace(kind, layers=0)] += kind.layers
+    kinds = tuple(replace(kind, layers=count) for kind, count in layers.items())
+    if engine.groups_layers:
+        kinds = tuple(_equal_pages(kinds, engine.block_tokens))
+    return replace(first, kinds=kinds)
+
+
 def token_bytes(
     model: ModelShape, *, tensor_parallel_size: int = 1, element: ElementSize = SIXTEEN_BIT
 ) -> int:

@@ -180,6 +180,13 @@ class Taken:
     activation_bytes: int
     non_torch_bytes: int
     cuda_graph_bytes: int
+    draft_weights_bytes: int = 0
+    adapter_bytes: int = 0
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Weights of the model, and of the one that drafts for it."""
+        return self.weights_bytes + self.draft_weights_bytes
 
 
 def budget_bytes(
@@ -209,9 +216,10 @@ def pool_bytes(rules: EngineRules, budget: int, taken: Taken) -> int:
     llama.cpp: less weights and the compute buffer. Memory model, section 7.
     """
     if rules.budgeting is Budgeting.STATIC_FRACTION:
-        return budget - taken.weights_bytes
+        return budget - taken.loaded_bytes - taken.adapter_bytes
     graphs = taken.cuda_graph_bytes if rules.memory.graphs_inside_budget else 0
-    return budget - taken.weights_bytes - taken.activation_bytes - taken.non_torch_bytes - graphs
+    loaded = taken.loaded_bytes + taken.adapter_bytes
+    return budget - loaded - taken.activation_bytes - taken.non_torch_bytes - graphs
 
 
 def planned_utilization_percent(

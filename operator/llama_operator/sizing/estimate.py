@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from llama_operator.sizing.cache import StageCache, element_size, stage_cache
 from llama_operator.sizing.checkpoints import checkpoint_bytes
+from llama_operator.sizing.draft import draft_gpus, with_draft, with_draft_caches
 from llama_operator.sizing.engine_budget import (
     OUTSIDE_HEADROOM_BYTES,
     EngineRules,
@@ -35,7 +36,9 @@ class StageEstimate:
         room_bytes: what is left for the KV cache; None without a GPU; may be negative.
         kv_cache_bytes: the pool that the engine makes of it; llama.cpp's is that of all contexts.
         kv_cache_tokens: number that the engine prints for this stage.
-        request_bytes: of one request of the whole context.
+        request_bytes: of one request of the whole context, kept for the draft too.
+        draft_weights_bytes: of the model that drafts tokens.
+        adapter_bytes: LoRA adapters; 0 without any.
     """
 
     layers: int
@@ -47,6 +50,13 @@ class StageEstimate:
     kv_cache_bytes: int | None
     kv_cache_tokens: int | None
     request_bytes: int
+    draft_weights_bytes: int = 0
+    adapter_bytes: int = 0
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Weights of the model, and of the one that drafts for it."""
+        return self.weights_bytes + self.draft_weights_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +184,7 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
     Raises:
         SizingError: the KV-cache dtype is not known.
     """
-    return _caches(
+    caches = _caches(
         setting.model,
         _stage_layers(setting),
         setting.ranks,
@@ -182,6 +192,7 @@ def stage_caches(setting: Setting) -> tuple[StageCache, ...]:
         setting.dtype_bytes,
         setting.rules,
     )
+    return with_draft_caches(setting, caches)
 
 
 @lru_cache(maxsize=4096)
@@ -239,31 +250,51 @@ def _stages(
 ) -> tuple[StageEstimate, ...]:
     if offloads(setting):
         gpus = offload(setting).gpus
+        drafts = draft_gpus(setting, gpus)
         return tuple(
-            _gpu(setting, gpu, cache, budget) for gpu, cache in zip(gpus, caches, strict=True)
+            _gpu(setting, *parts, budget) for parts in zip(gpus, drafts, caches, strict=True)
         )
-    parts = zip(_stage_layers(setting), caches, taken_by_stage(setting), strict=True)
+    taken = with_draft(setting, taken_by_stage(setting))
+    parts = zip(_stage_layers(setting), caches, taken, strict=True)
     return tuple(_stage(setting, *part, budget) for part in parts)
 
 
-def _gpu(setting: Setting, gpu: GpuBytes, cache: StageCache, budget: int | None) -> StageEstimate:
+def _gpu(
+    setting: Setting,
+    gpu: GpuBytes,
+    draft: GpuBytes | None,
+    cache: StageCache,
+    budget: int | None,
+) -> StageEstimate:
     """One GPU of llama.cpp, which allocates the cache of all contexts at start."""
-    taken = Taken(gpu.weights_bytes, gpu.compute_bytes, gpu.non_torch_bytes, 0)
+    draft = draft or GpuBytes(range(0), 0, 0, 0, 0)
+    compute = gpu.compute_bytes + draft.compute_bytes
+    kv_cache = gpu.kv_cache_bytes + draft.kv_cache_bytes
+    taken = Taken(
+        gpu.weights_bytes,
+        compute,
+        gpu.non_torch_bytes,
+        0,
+        draft.weights_bytes,
+        gpu.adapter_bytes,
+    )
     room = None if budget is None else pool_bytes(setting.rules, budget, taken)
     return StageEstimate(
         layers=len(gpu.layers),
         weights_bytes=gpu.weights_bytes,
-        activation_bytes=gpu.compute_bytes,
+        activation_bytes=compute,
         non_torch_bytes=gpu.non_torch_bytes,
         cuda_graph_bytes=0,
         room_bytes=room,
-        kv_cache_bytes=gpu.kv_cache_bytes,
+        kv_cache_bytes=kv_cache,
         kv_cache_tokens=(
             None
             if room is None
             else setting.concurrency * ceil_to(setting.max_model_len, cache.block_tokens)
         ),
-        request_bytes=gpu.kv_cache_bytes // setting.concurrency,
+        request_bytes=kv_cache // setting.concurrency,
+        draft_weights_bytes=draft.weights_bytes,
+        adapter_bytes=gpu.adapter_bytes,
     )
 
 
@@ -282,6 +313,8 @@ def _stage(
         kv_cache_bytes=room,
         kv_cache_tokens=None if room is None else cache.tokens(room, context, batch),
         request_bytes=cache.request_bytes(context, batch),
+        draft_weights_bytes=taken.draft_weights_bytes,
+        adapter_bytes=taken.adapter_bytes,
     )
 
 
@@ -318,18 +351,19 @@ def _verdict(
 ) -> tuple[Reason, str] | None:
     inside = setting.rules.memory.graphs_inside_budget
     for stage in stages:
-        if stage.weights_bytes > budget:
+        if stage.loaded_bytes > budget:
             return (
                 Reason.WEIGHTS,
-                f"weights of {format_gib(stage.weights_bytes)} exceed {format_gib(max(0, budget))}",
+                f"weights of {format_gib(stage.loaded_bytes)} exceed {format_gib(max(0, budget))}",
             )
     for stage in stages:
         room = (stage.room_bytes or 0) + (stage.cuda_graph_bytes if inside else 0)
         if room <= 0:
             return (
                 Reason.ACTIVATION,
-                f"weights of {format_gib(stage.weights_bytes)} and activations of "
-                f"{format_gib(stage.activation_bytes)} leave nothing of {format_gib(budget)}",
+                f"weights of {format_gib(stage.loaded_bytes)} and activations of "
+                f"{format_gib(stage.activation_bytes)}{_adapters(stage)} leave nothing of "
+                f"{format_gib(budget)}",
             )
     for stage in stages:
         room, needed = stage.room_bytes or 0, setting.concurrency * stage.request_bytes
@@ -349,6 +383,10 @@ def _verdict(
             f"{format_gib(OUTSIDE_HEADROOM_BYTES)} must stay free",
         )
     return None
+
+
+def _adapters(stage: StageEstimate) -> str:
+    return f" and adapters of {format_gib(stage.adapter_bytes)}" if stage.adapter_bytes else ""
 
 
 def _requests(setting: Setting) -> str:

@@ -6,7 +6,9 @@ from typing import Final
 
 from llama_operator.catalog.host_tables import disk_margin, engine_loading
 from llama_operator.catalog.rows import EngineHost, Scheme
+from llama_operator.sizing.adapters import Adapters, file_bytes, host_copy_bytes
 from llama_operator.sizing.checkpoints import checkpoint_bytes, download_bytes
+from llama_operator.sizing.draft import draft_host
 from llama_operator.sizing.gguf import gguf_largest_tensors, gguf_parts
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.offload import offload, offloads
@@ -18,6 +20,7 @@ from llama_operator.units import ceil_div
 
 REPOSITORY: Final = "repository"
 CACHED: Final = "cached"
+ADAPTER: Final = "adapter"
 MILLICORES: Final = 1000
 
 
@@ -41,7 +44,8 @@ class HostParts:
         kv_cache_bytes: of layers that the CPU computes.
         compute_bytes: buffers of the CPU, and those between host and GPU.
         prompt_cache_bytes: llama.cpp's `--cache-ram`.
-        pinned_bytes: what options of the user pin, such as vLLM's `--kv-offloading-size`.
+        pinned_bytes: what options of the user pin, such as vLLM's `--kv-offloading-size`, and
+            copies of adapters.
         loader_bytes: only while the model loads; nothing of KV cache, buffers and prompts is there
             yet.
         shm_bytes: /dev/shm, whose pages are charged to the pod.
@@ -113,6 +117,14 @@ def model_disk_bytes(download_bytes: int, scheme: Scheme) -> int:
     return disk_bytes(download_bytes, _contents(scheme))
 
 
+def adapter_disk_bytes(model: ModelShape, adapters: Adapters | None) -> int:
+    """Disk that the files of adapters take; an upper bound, as of `adapters.file_bytes`."""
+    if adapters is None:
+        return 0
+    one = Adapters(1, adapters.rank)
+    return adapters.count * disk_bytes(file_bytes(model, one), ADAPTER)
+
+
 def disk_parts(
     model: ModelShape,
     scheme: Scheme,
@@ -146,6 +158,7 @@ def host_needs(
     ranks: int | None = None,
     quantize_at_load: bool = False,
     cached: bool = False,
+    draft_disk_bytes: int = 0,
 ) -> HostNeeds:
     """What a replica asks of its node; `host_parts` says where its memory goes.
 
@@ -156,6 +169,7 @@ def host_needs(
         ranks: GPUs on this node; None when all of them are.
         quantize_at_load: whether the files are 16-bit ones that the engine quantizes.
         cached: whether a volume of its own holds the files, so that the node's disk does not.
+        draft_disk_bytes: of the files of the model that drafts.
 
     Raises:
         CatalogError: engine_loading.csv says nothing of the engine.
@@ -167,7 +181,11 @@ def host_needs(
         memory_bytes=parts.memory_bytes,
         shm_bytes=parts.shm_bytes,
         disk_bytes=(
-            disk_bytes(0, CACHED) if cached else model_disk_bytes(download_bytes, setting.scheme)
+            disk_bytes(0, CACHED)
+            if cached
+            else model_disk_bytes(download_bytes, setting.scheme)
+            + adapter_disk_bytes(setting.model, setting.adapters)
+            + draft_disk_bytes
         ),
     )
 
@@ -234,17 +252,17 @@ def host_parts(
         prompt_cache_bytes=(
             loading.prompt_cache_bytes if prompt_cache_bytes is None else prompt_cache_bytes
         ),
-        pinned_bytes=pinned_bytes,
+        pinned_bytes=pinned_bytes + _adapter_copies(setting, used),
         loader_bytes=in_flight,
     )
     if not offloads(setting):
         return parts
-    left = offload(setting).host
+    left, drafts = offload(setting).host, draft_host(setting)
     return replace(
         parts,
-        weights_bytes=left.weights_bytes,
-        kv_cache_bytes=left.kv_cache_bytes,
-        compute_bytes=left.compute_bytes,
+        weights_bytes=left.weights_bytes + drafts.weights_bytes,
+        kv_cache_bytes=left.kv_cache_bytes + drafts.kv_cache_bytes,
+        compute_bytes=left.compute_bytes + drafts.compute_bytes,
     )
 
 
@@ -286,6 +304,18 @@ def _gpus(setting: Setting, ranks: int | None) -> int:
     if offloads(setting):
         return len(offload(setting).gpus)
     return setting.gpus if ranks is None else ranks
+
+
+def _adapter_copies(setting: Setting, ranks: int) -> int:
+    if setting.adapters is None:
+        return 0
+    return host_copy_bytes(
+        setting.model,
+        setting.adapters,
+        setting.rules.memory,
+        ranks=ranks,
+        dtype_bytes=setting.dtype_bytes,
+    )
 
 
 def _contents(scheme: Scheme) -> str:

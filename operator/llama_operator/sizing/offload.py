@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from llama_operator.errors import SizingError
+from llama_operator.sizing.adapters import Adapted, adapter_bytes
 from llama_operator.sizing.cache import element_size, stage_cache
 from llama_operator.sizing.engine_budget import Budgeting
 from llama_operator.sizing.gguf import GgufParts, gguf_bytes, gguf_largest_tensors, gguf_parts
@@ -18,6 +19,7 @@ from llama_operator.sizing.models.model import Cache
 from llama_operator.sizing.outside import PIPELINE_COPIES, compute_buffer_bytes, non_torch_bytes
 from llama_operator.sizing.scheme_names import GGUF
 from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.shards import Division
 from llama_operator.units import FLOAT32_BYTES, format_gib
 
 INPUT_STATES: Final = 2
@@ -34,6 +36,7 @@ class GpuBytes:
         kv_cache_bytes: of its layers for the whole context of all requests.
         compute_bytes: buffer for results, and for weights that are copied from the host.
         non_torch_bytes: context of the driver and its libraries.
+        adapter_bytes: LoRA adapters of its layers, and of the output on the last one.
     """
 
     layers: range
@@ -41,11 +44,13 @@ class GpuBytes:
     kv_cache_bytes: int
     compute_bytes: int
     non_torch_bytes: int
+    adapter_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.weights_bytes + self.kv_cache_bytes + self.compute_bytes + self.non_torch_bytes
+        loaded = self.weights_bytes + self.adapter_bytes
+        return loaded + self.kv_cache_bytes + self.compute_bytes + self.non_torch_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +203,21 @@ class _Division:
                 self._cache[end] - self._cache[begin],
                 compute,
                 self._context,
+                self._adapters(begin, end),
             )
             for begin, end in pairwise(bounds)
+        )
+
+    def _adapters(self, begin: int, end: int, *, embedding: bool = False) -> int:
+        """Adapters of slots, in the buffer of the matrix that each is of; never divided."""
+        setting = self._setting
+        if setting.adapters is None:
+            return 0
+        layers = range(begin, min(end, self.slots - 1))
+        adapted = Adapted(layers, embedding, output=end == self.slots)
+        memory, whole = setting.rules.memory, Division(1)
+        return adapter_bytes(
+            setting.model, setting.adapters, memory, adapted, whole, setting.dtype_bytes
         )
 
     def _gpu_compute(self, first: int) -> int:
@@ -219,6 +237,7 @@ class _Division:
         """The input matrix, layers before the first on a GPU with their KV cache, and buffers."""
         first = self.slots - gpu_layers
         weights = self._parts.token_embd_bytes + self._weights[first]
+        weights += self._adapters(0, first, embedding=True)
         if self._parts.tied and gpu_layers == 0:
             weights -= self._parts.token_embd_bytes
         compute = self._host_compute(pipeline=first == 0 and self._setting.gpus > 1)
@@ -229,15 +248,19 @@ class _Division:
     def _host_compute(self, *, pipeline: bool) -> int:
         """Pinned buffers for what passes between host and GPU. Upper bound.
 
-        Inputs `ubatch * (2 * h + n_ctx) * 4`: hidden states, and the attention mask; as many copies
-        as the pipeline has. Outputs `S * (V + h) * 4`: logits and a hidden state of each sequence
-        and of each of its drafts. Logs of Llama 3 8B (8,192 tokens, 4 sequences) say 24.01 and 2.02
-        MiB, where the bound gives 32 and 2.02; of DeepSeek-V2-Lite with 2,048, 4,096 and 8,192
-        tokens 12.01, 16.01 and 24.01 MiB, as it gives.
+        Inputs `ubatch * (2 * h * 4 + n_ctx * m)`: hidden states, and the attention mask with `m`
+        bytes an element; as many copies as the pipeline has. Outputs `S * (V + h) * 4`: logits and
+        a hidden state of each sequence and of each of its drafts. Logs of versions whose mask has 4
+        bytes: Llama 3 8B (8,192 tokens, 4 sequences) 24.01 and 2.02 MiB, where the bound gives 32
+        and 2.02; DeepSeek-V2-Lite with 2,048, 4,096 and 8,192 tokens 12.01, 16.01 and 24.01 MiB, as
+        it gives.
         """
         setting, model = self._setting, self._setting.model
-        states = INPUT_STATES * model.hidden_size + setting.max_model_len
-        inputs = setting.max_num_batched_tokens * states * FLOAT32_BYTES
+        flash = setting.flash_attention
+        mask_bytes = setting.rules.memory.mask_bytes if flash else FLOAT32_BYTES
+        states_bytes = INPUT_STATES * model.hidden_size * FLOAT32_BYTES
+        row_bytes = states_bytes + setting.max_model_len * mask_bytes
+        inputs = setting.max_num_batched_tokens * row_bytes
         outputs = setting.verified_tokens * (model.vocab_size + model.hidden_size) * FLOAT32_BYTES
         return inputs * (PIPELINE_COPIES if pipeline else 1) + outputs
 

@@ -60,6 +60,7 @@ def cuda_graph_bytes(
     tensor_parallel_size: int,
     max_num_seqs: int,
     max_num_batched_tokens: int,
+    sets: int = 1,
 ) -> int:
     """CUDA graphs of one stage. Estimate; memory model, section 6.
 
@@ -73,8 +74,9 @@ def cuda_graph_bytes(
         tensor_parallel_size: GPUs of one stage.
         max_num_seqs: sequences of a step, which end the capture sizes.
         max_num_batched_tokens: tokens of a step, which end them too.
+        sets: how often each size is captured.
     """
-    share = capture_sizes(max_num_seqs, max_num_batched_tokens) / GRAPHS
+    share = sets * capture_sizes(max_num_seqs, max_num_batched_tokens) / GRAPHS
     gib = GRAPHS_GIB + GRAPHS_GIB_PER_LAYER_WIDTH * layers * model.hidden_size * share
     if tensor_parallel_size > 1:
         gib -= GRAPHS_GIB_LESS_IN_PARALLEL
@@ -106,7 +108,9 @@ def compute_buffer_bytes(
     """Upper bound of llama.cpp's compute buffer on one GPU; memory model, section 7.
 
     `ubatch * (V + 3*i + 6*h) * 4`, and `ubatch * n_ctx * H * 4` without flash attention; four
-    times that when several GPUs work as a pipeline.
+    times that when several GPUs work as a pipeline. A llama-server of b11434 reserves logits of one
+    token for each slot (tools/server/server-context.cpp, `n_outputs_max`): seen running on a CPU,
+    its buffer does not grow with V. V stays in the bound, as no GPU has been measured.
 
     Args:
         model: its vocabulary, widths and heads.

@@ -5,6 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.rows import Gpu, Scheme
 from llama_operator.errors import SizingError
+from llama_operator.sizing.adapters import Adapters
 from llama_operator.sizing.cache import BLOCK_DTYPES, FP8_DTYPES
 from llama_operator.sizing.engine_budget import (
     Budgeting,
@@ -16,7 +17,7 @@ from llama_operator.sizing.engine_budget import (
 )
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.scheme_names import UNQUANTIZED, scheme_for
-from llama_operator.sizing.settings import Setting, default_dtype
+from llama_operator.sizing.settings import Draft, Setting, default_dtype
 
 _SIXTEEN_BIT_FILES: Final = {"bf16": "BF16", "fp16": "F16", "fp32": "F16"}
 """GGUF file types of models that are not quantized."""
@@ -51,6 +52,8 @@ class Serving:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step.
+        draft: the model that drafts them.
+        adapters: LoRA adapters beside the model; None for none.
     """
 
     model: ModelShape
@@ -76,6 +79,8 @@ class Serving:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    draft: Draft | None = None
+    adapters: Adapters | None = None
 
     def setting(self) -> Setting:
         """The same with the defaults of the engine version.
@@ -117,6 +122,8 @@ class Serving:
             expert_parallel=self.expert_parallel,
             flash_attention=self.flash_attention,
             speculative_tokens=self.speculative_tokens,
+            draft=self.draft,
+            adapters=self.adapters,
         )
 
     def _check(self, rules: EngineRules) -> None:

@@ -5,6 +5,7 @@ from typing import Final
 
 from llama_operator.catalog.gpus import MIG_MARK, SHARED_SUFFIX
 from llama_operator.catalog.rows import Gpu, Scheme
+from llama_operator.sizing.adapters import Adapters
 from llama_operator.sizing.division import DIVIDE_LAYERS
 from llama_operator.sizing.engine_budget import EngineRules, budget_bytes
 from llama_operator.sizing.models.model import ModelShape
@@ -13,6 +14,19 @@ DTYPE_BYTES: Final = {"bf16": 2, "fp16": 2, "fp32": 4}
 """Bytes of an element by compute dtype."""
 BFLOAT16_SINCE: Final = (8, 0)
 """Compute capability from which a GPU computes in bf16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A smaller model that drafts tokens, on the GPUs of the model that verifies them.
+
+    Attributes:
+        model: its shape.
+        scheme: how its weights are stored.
+    """
+
+    model: ModelShape
+    scheme: Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,8 @@ class Setting:
         expert_parallel: whether whole experts are divided over the GPUs of a stage.
         flash_attention: whether llama.cpp never holds attention scores whole.
         speculative_tokens: drafted for each sequence of a step, and verified beside its own.
+        draft: the model that drafts them; None where none does.
+        adapters: LoRA adapters beside the model; None for none.
     """
 
     model: ModelShape
@@ -66,6 +82,8 @@ class Setting:
     expert_parallel: bool = False
     flash_attention: bool = True
     speculative_tokens: int = 0
+    draft: Draft | None = None
+    adapters: Adapters | None = None
 
     @property
     def verified_tokens(self) -> int:

@@ -4,12 +4,14 @@ from functools import lru_cache
 from typing import Final
 
 from llama_operator.catalog.rows import Scheme
+from llama_operator.sizing.adapters import Adapted, Adapters, adapter_bytes
 from llama_operator.sizing.engine_budget import EngineRules, Taken
 from llama_operator.sizing.models.model import ModelShape
 from llama_operator.sizing.outside import cuda_graph_bytes, non_torch_bytes
 from llama_operator.sizing.peak import Step, activation_bytes
 from llama_operator.sizing.rank_weights import rank_weights_bytes
 from llama_operator.sizing.settings import Setting
+from llama_operator.sizing.shards import Division
 from llama_operator.sizing.stages import stage_range
 
 VLLM: Final = "vLLM"
@@ -38,6 +40,7 @@ def taken_by_stage(setting: Setting) -> tuple[Taken, ...]:
         setting.enforce_eager,
         setting.nvlink,
         setting.expert_parallel,
+        setting.adapters,
     )
 
 
@@ -54,6 +57,7 @@ def _taken(
     enforce_eager: bool,
     nvlink: bool,
     expert_parallel: bool,
+    adapters: Adapters | None,
 ) -> tuple[Taken, ...]:
     step = Step(
         tokens=max_num_batched_tokens,
@@ -69,6 +73,7 @@ def _taken(
         nvlink=nvlink,
     )
     captured = rules.memory.captures_graphs and not enforce_eager
+    division = Division(tensor_parallel_size, expert_parallel=expert_parallel)
     found = []
     for stage in range(pipeline_parallel_size):
         layers = stage_range(model.num_hidden_layers, pipeline_parallel_size, stage)
@@ -97,9 +102,24 @@ def _taken(
                 tensor_parallel_size=tensor_parallel_size,
                 max_num_seqs=verified_tokens,
                 max_num_batched_tokens=max_num_batched_tokens,
+                sets=rules.memory.adapter_graph_sets if adapters else 1,
             )
             if captured
             else 0
         )
-        found.append(Taken(weights, activation, non_torch, graphs))
+        adapted = Adapted(layers, stage == 0, stage == pipeline_parallel_size - 1)
+        beside = (
+            adapter_bytes(
+                model,
+                adapters,
+                rules.memory,
+                adapted,
+                division,
+                dtype_bytes,
+                max_num_batched_tokens,
+            )
+            if adapters
+            else 0
+        )
+        found.append(Taken(weights, activation, non_torch, graphs, adapter_bytes=beside))
     return tuple(found)

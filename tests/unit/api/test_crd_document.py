@@ -158,6 +158,20 @@ def test_plan_and_recommendation_are_replaced_as_a_whole() -> None:
         assert status[name]["x-kubernetes-map-type"] == "atomic"
 
 
+def test_what_may_be_written_empty_survives_server_side_apply() -> None:
+    assert list(nulled(ROOT["properties"]["spec"], "spec")) == []
+
+
+def nulled(schema: dict[str, Any], path: str) -> Iterator[str]:
+    """Objects that server-side apply makes null of when their last field is taken away."""
+    for name, child in schema.get("properties", {}).items():
+        if child["type"] != "object" or child.get("x-kubernetes-map-type") == "atomic":
+            continue
+        if "default" not in child and not child.get("required"):
+            yield f"{path}.{name}"
+        yield from nulled(child, f"{path}.{name}")
+
+
 def test_the_same_bytes_come_out_twice() -> None:
     assert crd_yaml() == crd_yaml()
     assert yaml.safe_load(crd_yaml()) == custom_resource_definition()

@@ -46,8 +46,16 @@ def gpu(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def data(models: list[Any] | None = None, gpus: list[Any] | None = None) -> dict[str, str]:
-    texts = {"models.yaml": models, "gpus.yaml": gpus}
+def price(**changes: Any) -> dict[str, Any]:
+    return {"product": "NVIDIA-L4", "usd_per_gpu_hour": "0.50", **changes}
+
+
+def data(
+    models: list[Any] | None = None,
+    gpus: list[Any] | None = None,
+    prices: list[Any] | None = None,
+) -> dict[str, str]:
+    texts = {"models.yaml": models, "gpus.yaml": gpus, "prices.yaml": prices}
     return {key: json.dumps(rows) for key, rows in texts.items() if rows is not None}
 
 
@@ -65,5 +73,11 @@ def added(*models: Any) -> tuple[Catalog, list[str]]:
 
 def added_gpus(*gpus: Any) -> tuple[Catalog, list[str]]:
     catalog, errors = CATALOG.with_user_rows(read(data(gpus=list(gpus))))
+    catalog.tables.check()
+    return catalog, list(map(str, errors))
+
+
+def priced(*prices: Any) -> tuple[Catalog, list[str]]:
+    catalog, errors = CATALOG.with_user_rows(read(data(prices=list(prices))))
     catalog.tables.check()
     return catalog, list(map(str, errors))

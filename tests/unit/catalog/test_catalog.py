@@ -44,7 +44,7 @@ def test_case_of_the_quantization_does_not_matter(spelling: str) -> None:
             ("llama-9", "8b", "awq", None, "HuggingFace"),
             Reason.UNKNOWN_MODEL,
             "spec.model",
-            ["'llama-9'", "llama-3.1, llama-3.1-instruct, llama-guard-3, prompt-guard"],
+            ["'llama-9'", "llama-3.1-instruct, llama-3.2-instruct, llama-guard-3"],
             id="an unknown model names those that exist",
         ),
         pytest.param(

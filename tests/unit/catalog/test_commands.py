@@ -105,8 +105,8 @@ def test_what_cannot_be_deployed_says_why(capsys: pytest.CaptureFixture[str]) ->
 def test_json_holds_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("models", "-o", "json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert len(found) == 8
-    assert sum(len(item["publications"]) for item in found) == 105
+    assert len(found) == 9
+    assert sum(len(item["publications"]) for item in found) == 111
     assert found[0]["architecture"]["hidden_size"] == 4096
 
 
@@ -294,7 +294,7 @@ def test_the_examples_of_the_guide_are_right() -> None:
     assert errors == ()
     catalog, refused = Catalog.load().with_user_rows(rows)
     assert refused == ()
-    assert len(rows) == 5
+    assert len(rows) == 7
     assert catalog.resolve(
         "llama-3.2-instruct", "3b", "pytorch", None, "HuggingFace"
     ).repository == ("unsloth/Llama-3.2-3B-Instruct")

@@ -15,6 +15,7 @@ from unit.catalog.rows_of_users import (
     data,
     gpu,
     model,
+    price,
     publication,
     read,
     shaped,
@@ -40,7 +41,7 @@ def test_an_empty_key_has_no_rows(text: str) -> None:
     [
         pytest.param(
             {"model.yaml": ""},
-            "c, model.yaml: unknown key; allowed: models.yaml, gpus.yaml",
+            "c, model.yaml: unknown key; allowed: models.yaml, gpus.yaml, prices.yaml",
             id="an unknown key",
         ),
         pytest.param(
@@ -203,6 +204,36 @@ def test_a_wrong_gpu_names_the_field_and_what_is_allowed(
     assert message in errors[0].message
 
 
+@pytest.mark.parametrize(
+    ("row", "field", "message"),
+    [
+        pytest.param(7, "", "must be a mapping; allowed keys: product, usd_per", id="a number"),
+        pytest.param(price(product="a b"), ".product", "as the node label", id="a blank"),
+        pytest.param(
+            price(usd_per_gpu_hour=0.5), ".usd_per_gpu_hour", "valid string", id="a number's price"
+        ),
+        pytest.param(
+            price(usd_per_gpu_hour="$1"), ".usd_per_gpu_hour", 'such as "2.50"', id="a sign"
+        ),
+        pytest.param(
+            price(usd_per_gpu_hour="-1"), ".usd_per_gpu_hour", 'such as "2.50"', id="below zero"
+        ),
+        pytest.param(
+            price(usd_per_gpu_hour="0.1234567"), ".usd_per_gpu_hour", "six digits", id="too fine"
+        ),
+        pytest.param(price(eur="1"), ".eur", "allowed: product, usd_per_gpu_hour", id="a key"),
+        pytest.param({"product": "X"}, ".usd_per_gpu_hour", "is required", id="no price"),
+    ],
+)
+def test_a_wrong_price_names_the_field_and_what_is_allowed(
+    row: Any, field: str, message: str
+) -> None:
+    rows, errors = read_user_rows("c", data(prices=[price(), row]))
+    assert [item.row for item in rows] == [0]
+    assert str(errors[0]).startswith(f"ConfigMap c, prices.yaml[1]{field}: ")
+    assert message in errors[0].message
+
+
 def test_errors_are_bounded() -> None:
     rows, errors = read_user_rows("c", data(models=[{"x": 1}] * 256, gpus=["y" * 10_000] * 4))
     assert rows == ()
@@ -247,7 +278,11 @@ def test_whatever_a_configmap_holds_the_catalog_stays_whole(
     assert len(catalog.digest) == 64
 
 
-@given(st.dictionaries(st.sampled_from(["models.yaml", "gpus.yaml", "x"]), st.text(max_size=80)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["models.yaml", "gpus.yaml", "prices.yaml", "x"]), st.text(max_size=80)
+    )
+)
 def test_any_text_is_answered(values: dict[str, str]) -> None:
     rows, errors = read_user_rows("c", values)
     assert all(isinstance(error, RowError) for error in errors)

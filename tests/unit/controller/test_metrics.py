@@ -9,13 +9,17 @@ from prometheus_client.metrics import MetricWrapperBase
 from llama_operator import __version__
 from llama_operator.api.status import Condition, LlamaDeploymentStatus
 from llama_operator.controller.metrics import Metrics
+from llama_operator.planning.inventory import Inventory
+from llama_operator.planning.survey import survey
 from support.deployments import A100, plan
+from unit.planning.cluster import A100 as GPU_A100
+from unit.planning.cluster import CATALOG, node
 
 PREFIX = "llama_operator_"
 FOREIGN = ("process_", "python_")
 """What prometheus-client itself collects of the process."""
 UNITS = ("_seconds", "_bytes")
-GIB_PARTS = {"weights": 6e9, "activation": 6e8, "non_torch": 3e8, "cuda_graphs": 1e9,
+GIB_PARTS = {"weights": 6e9, "adapters": 0, "activation": 6e8, "non_torch": 3e8, "cuda_graphs": 1e9,
              "kv_cache": 70.1e9, "headroom": 7e9}  # fmt: skip
 """Memory of the plan in tests/support."""
 
@@ -76,6 +80,16 @@ def test_a_status_becomes_series() -> None:
     assert series(metrics.registry, "ml") == expected
 
 
+def test_the_weights_of_a_draft_model_are_a_part_of_their_own() -> None:
+    metrics = Metrics()
+    drafted = plan()
+    memory = drafted.memory_per_gpu.model_copy(update={"draft_weights_bytes": 2_489_454_592})
+    drafted = drafted.model_copy(update={"memory_per_gpu": memory})
+    metrics.deployments.show("ml", "a", status(READY).model_copy(update={"plan": drafted}))
+    found = series(metrics.registry, "ml")
+    assert found["llama_operator_memory_estimated_bytes", "draft_weights"] == 2_489_454_592
+
+
 def test_a_new_status_replaces_the_series_of_the_old_one() -> None:
     metrics = Metrics()
     metrics.deployments.show("ml", "llama", status(READY, ROLLING))
@@ -108,6 +122,34 @@ def test_dropping_one_deployment_keeps_those_of_the_same_name_elsewhere() -> Non
     assert ("llama_operator_deployment_replicas", "ready") in series(metrics.registry, "prod")
 
 
+def test_gpus_are_shown_by_product_and_resource() -> None:
+    metrics = Metrics()
+    slices = ("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", 40_192)
+    nodes = (
+        node("a", GPU_A100, 8),
+        node("a", slices, 2, resource="nvidia.com/mig-3g.40gb", further=True),
+        node("b", GPU_A100, 4, usable=False),
+        node("c", ("NVIDIA-X1", None)),
+        node("d", ("", None), resource="habana.ai/gaudi"),
+    )
+    found = survey(Inventory(nodes, {("a", "nvidia.com/gpu"): 3}), CATALOG)
+    metrics.inventory.survey = lambda: found
+    values = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in metrics.inventory.collect()
+        for sample in family.samples
+    }
+    assert values == {
+        ("llama_operator_gpu_usable", A100, "nvidia.com/gpu"): 8,
+        ("llama_operator_gpu_free", A100, "nvidia.com/gpu"): 5,
+        ("llama_operator_gpu_usable", slices[0], "nvidia.com/mig-3g.40gb"): 2,
+        ("llama_operator_gpu_free", slices[0], "nvidia.com/mig-3g.40gb"): 2,
+        ("llama_operator_gpu_nodes_left_out", "cordoned"): 1,
+        ("llama_operator_gpu_nodes_left_out", "unknown memory"): 1,
+        ("llama_operator_gpu_nodes_left_out", "no engine serves habana.ai/gaudi"): 1,
+    }
+
+
 def test_requests_are_counted_and_watches_are_not_timed() -> None:
     metrics = Metrics()
     metrics.observe_request("patch", "services", 200, 0.004)
@@ -137,7 +179,8 @@ def own() -> list[Family]:
         Family(one._name, one._documentation, tuple(one._labelnames), one._type) for one in kept
     ] + [
         Family(one.name, one.documentation, tuple(one._labelnames), one.type)
-        for one in metrics.deployments.collect()
+        for made in (metrics.deployments, metrics.inventory)
+        for one in made.collect()
     ]
 
 

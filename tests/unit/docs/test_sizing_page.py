@@ -24,6 +24,7 @@ PAGE = "docs/explanation/sizing.md"
 CATALOG = Catalog.load()
 NODES = read_nodes_file(str(ROOT / "docs/how-to/nodes.yaml"))
 A100 = "NVIDIA-A100-SXM4-80GB"
+ADAPTER = {"rank": 16, "adapters": [{"name": "sql", "repository": "org/sql-lora"}]}
 
 
 def shape_of_70b() -> ModelShape:
@@ -61,6 +62,8 @@ def results() -> dict[str, int]:
         "activations": memory.activation_bytes,
         "non-torch": memory.non_torch_bytes,
         "CUDA graphs": memory.cuda_graph_bytes,
+        "adapters": planned(size="70b", format="awq", lora=ADAPTER).memory_per_gpu.adapter_bytes
+        or 0,
         "KV cache": memory.kv_cache_bytes,
         "bytes a token": token_bytes(model),
         "tokens": found.kv_cache_tokens,
@@ -79,7 +82,7 @@ def test_a_result_is_that_of_the_code(name: str) -> None:
 
 
 def test_no_equation_is_left_unread() -> None:
-    assert len([line for line in lines(PAGE) if " = " in line]) == len(EQUATIONS) == 24
+    assert len([line for line in lines(PAGE) if " = " in line]) == len(EQUATIONS) == 25
 
 
 def test_the_matrices_are_those_of_the_code() -> None:

@@ -32,6 +32,34 @@ class Followed:
     what: str = field(default="", kw_only=True)
 
 
+DRAFTED = (
+    # engine, version, file of the draft, what is added
+    (
+        "vLLM", "0.33.0", "",
+        (
+            '--speculative-config={"method":"draft_model","model":"org/draft",'
+            '"num_speculative_tokens":3}',
+        ),
+    ),
+    (
+        "SGLang", "0.5.23", "",
+        (
+            "--speculative-algorithm=STANDALONE", "--speculative-draft-model-path=org/draft",
+            "--speculative-num-steps=3", "--speculative-eagle-topk=1",
+            "--speculative-num-draft-tokens=4", "--speculative-draft-model-quantization=unquant",
+            "--speculative-draft-load-format=auto",
+        ),
+    ),
+    (
+        "LlamaCpp", "11434", "draft.gguf",
+        (
+            "--spec-type", "draft-simple", "--spec-draft-hf", "org/draft", "--spec-draft-model",
+            "draft.gguf", "--spec-draft-ngl", "all", "--spec-draft-n-max", "3",
+        ),
+    ),
+    ("MLX", "0.32.2", "", ("--draft-model=org/draft", "--num-draft-tokens=3")),
+)  # fmt: skip
+"""A draft model `org/draft` that drafts three tokens."""
 FOLLOWED = (
     Followed("vLLM", "0.33.0", KEY, variable="VLLM_API_KEY", what="a key"),
     Followed(
@@ -110,8 +138,8 @@ FOLLOWED = (
     ),
 )  # fmt: skip
 REFUSED = (
-    ("Transformers", "5.23.0", ngram(), "spec.speculative", "it has no argument for it"),
-    ("MLX", "0.32.2", ngram(), "spec.speculative", "it drafts with another model alone"),
+    ("Transformers", "5.23.0", ngram(), "spec.speculative.ngram", "it has no argument for it"),
+    ("MLX", "0.32.2", ngram(), "spec.speculative.ngram", "it drafts with another model alone"),
     (
         "SGLang", "0.5.23", ngram(lookupTokens=2), "spec.speculative.ngram.lookupTokens",
         "it looks drafts up in a tree of its own",
@@ -138,6 +166,17 @@ REFUSED = (
 )  # fmt: skip
 SET_TWICE = (
     ("vLLM", {"extraArgs": ["--speculative-config={}"]}, "extraArgs[0]", "spec.speculative"),
+    ("vLLM", {"extraArgs": ["--spec-model=a/b"]}, "extraArgs[0]", "spec.speculative"),
+    (
+        "SGLang", {"extraArgs": ["--speculative-draft-model=a/b"]}, "extraArgs[0]",
+        "spec.speculative",
+    ),
+    ("LlamaCpp", {"extraArgs": ["--model-draft", "a"]}, "extraArgs[0]", "spec.speculative"),
+    (
+        "LlamaCpp", {"env": [{"name": "LLAMA_ARG_SPEC_DRAFT_MODEL", "value": "a"}]}, "env[0].name",
+        "spec.speculative",
+    ),
+    ("MLX", {"extraArgs": ["--draft-model=a/b"]}, "extraArgs[0]", "spec.speculative"),
     ("vLLM", {"extraArgs": ["--api-key=a"]}, "extraArgs[0]", "spec.auth.apiKeySecretRef"),
     ("vLLM", {"extraArgs": ["--ssl-certfile=a"]}, "extraArgs[0]", "spec.tls"),
     ("vLLM", {"extraArgs": ["--chat-template=a"]}, "extraArgs[0]", "spec.chatTemplate"),

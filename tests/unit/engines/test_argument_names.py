@@ -5,7 +5,6 @@ from typing import Final
 
 import pytest
 
-from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.engine_tables import (
     engine_arguments,
@@ -57,16 +56,10 @@ def names(version: EngineVersion) -> set[str]:
 
 def refused(version: EngineVersion, argument: str) -> str | None:
     try:
-        check_engine(deployment_with(argument), version)
+        check_engine(deployment(engine={"extraArgs": [argument]}).spec, version)
     except SpecError as error:
         return str(error)
     return None
-
-
-def deployment_with(argument: str) -> LlamaDeploymentSpec:
-    spec = deployment().spec
-    engine = spec.engine.model_copy(update={"extra_args": [argument]})
-    return spec.model_copy(update={"engine": engine})
 
 
 @pytest.mark.parametrize("version", ALL)

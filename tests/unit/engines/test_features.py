@@ -1,5 +1,6 @@
 """Keys, certificates, templates and prefix caching: what each engine is told, or why it cannot."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from golden.cases import CASES
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.plan import Plan
+from llama_operator.api.plan import DraftModel, Plan
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.engines.arguments import check_engine
 from llama_operator.engines.engine import Container
@@ -18,6 +19,7 @@ from llama_operator.render.pod import pod_template
 from support.llama_server_help import llama_server_arguments
 from support.tgi_environment import check as check_tgi
 from unit.engines.features_cases import (
+    DRAFTED,
     FOLLOWED,
     KEY,
     REFUSED,
@@ -38,6 +40,16 @@ PARSERS: dict[str, Callable[[Sequence[str]], object]] = {
     "LlamaCpp": lambda args: llama_server_arguments().parse(args),
     "MLX": lambda args: mlx_parser().parse(args),
 }
+HOSTILE_NAMES = (
+    'a", "method": "ngram',
+    "--trust-remote-code",
+    "a b",
+    "$(HF_TOKEN)",
+    "a\nb",
+    "{{ 7 * 7 }}",
+    "🦙",
+)
+"""Of rows that users add, as they would stand in no catalog that is checked."""
 DATA = {"name": "llama", "namespace": "ml"}
 
 
@@ -77,6 +89,54 @@ def test_an_engine_is_told_of_a_field_and_nothing_else_changes(case: Followed) -
         PARSERS[case.engine](expanded(found))
     if case.engine == "TGI":
         check_tgi(case.version, {one.name: one.value for one in added})
+
+
+def drafting(name: str, version: str, file: str, repository: str = "org/draft") -> Container:
+    """The container of a plan with a draft model that drafts three tokens."""
+    draft = DraftModel(
+        model="small", size="1b", format="pytorch", quantization="none", repository=repository,
+        file=file, gated=False,
+    )  # fmt: skip
+    plan = plan_for(name, version).model_copy(update={"draft": draft})
+    asked = {"model": "small", "size": "1b", "format": "pytorch", "numTokens": 3}
+    return engine(name).container(plan, deployment(speculative={"draftModel": asked}))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "file", "added"),
+    [pytest.param(*row, id=row[0]) for row in DRAFTED],
+)
+def test_an_engine_is_told_of_its_draft_model(
+    name: str, version: str, file: str, added: tuple[str, ...]
+) -> None:
+    plain = container(name, version).args
+    if name == "MLX":  # which takes up prompts wrongly beside a draft
+        plain = tuple(word.replace("--prompt-cache-size=1", "--prompt-cache-size=0")
+                      for word in plain)  # fmt: skip
+    found = drafting(name, version, file)
+
+    assert found.args == (*plain, *added)
+    assert found.env == container(name, version).env
+    PARSERS[name](expanded(found))
+
+
+@pytest.mark.parametrize("repository", HOSTILE_NAMES)
+@pytest.mark.parametrize(
+    ("name", "version", "file", "added"),
+    [pytest.param(*row, id=row[0]) for row in DRAFTED],
+)
+def test_whatever_a_row_calls_its_repository_is_a_part_of_one_argument(
+    name: str, version: str, file: str, added: tuple[str, ...], repository: str
+) -> None:
+    found = drafting(name, version, file, repository)
+    assert len(found.args) == len(container(name, version).args) + len(added)
+    if name == "vLLM":
+        config = json.loads(found.args[-1].removeprefix("--speculative-config="))
+        assert config == {
+            "method": "draft_model", "model": repository, "num_speculative_tokens": 3,
+        }  # fmt: skip
+    else:
+        assert sum(word.endswith(repository) for word in found.args) == 1
 
 
 def expanded(found: Container) -> list[str]:

@@ -32,6 +32,7 @@ def test_the_environment() -> None:
         "TORCHINDUCTOR_CACHE_DIR": "/home/mlx/.cache/torchinductor",
         "NUMBA_CACHE_DIR": "/home/mlx/.cache/numba",
         "HF_HOME": "/cache/huggingface",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -45,6 +45,7 @@ def test_the_environment() -> None:
         "HF_HOME": "/cache/huggingface",
         "SGLANG_ENABLE_HEALTH_ENDPOINT_GENERATION": "false",
         "SGLANG_WARMUP_TIMEOUT": "1801",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -28,6 +28,7 @@ def test_the_environment_of_version_3() -> None:
         "DTYPE": "bfloat16",
         "GRACEFUL_TERMINATION_TIMEOUT": "80",
         "USAGE_STATS": "off",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HOME": "/cache/huggingface",
     }
 
@@ -45,6 +46,7 @@ def test_the_environment_of_version_2() -> None:
         "CUDA_MEMORY_FRACTION": "0.92",
         "DTYPE": "bfloat16",
         "DISABLE_USAGE_STATS": "true",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         "HUGGINGFACE_HUB_CACHE": "/cache/huggingface",
     }
 

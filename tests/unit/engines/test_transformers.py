@@ -35,6 +35,7 @@ def test_the_environment() -> None:
         "TORCHINDUCTOR_CACHE_DIR": "/home/transformers/.cache/torchinductor",
         "NUMBA_CACHE_DIR": "/home/transformers/.cache/numba",
         "HF_HOME": "/cache/huggingface",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -1,5 +1,6 @@
 """Clusters made by hand: nodes as planning sees them."""
 
+from dataclasses import replace
 from typing import Any
 
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
@@ -10,7 +11,9 @@ from llama_operator.planning.plan import plan
 from llama_operator.units import GIB
 
 CATALOG = Catalog.load()
+UNPRICED = Catalog(replace(CATALOG.tables, prices=()))
 
+GPU = "nvidia.com/gpu"
 V100 = ("Tesla-V100-SXM2-16GB", 16_384)
 T4 = ("Tesla-T4", 15_360)
 A10G = ("NVIDIA-A10G", 23_028)
@@ -34,21 +37,24 @@ def node(
     disk: int = 4096 * GIB,
     usable: bool = True,
     resource: str = "nvidia.com/gpu",
+    **more: Any,
 ) -> NodeFacts:
-    return NodeFacts(
-        name=name,
-        product=gpu[0],
-        resource=resource,
-        label=f"{resource}.product",
-        gpus=gpus,
-        gpu_memory_mib=gpu[1],
-        compute_capability=capability,
-        replicas=replicas,
-        cpu_millicores=cpu,
-        memory_bytes=memory,
-        disk_bytes=disk,
-        usable=usable,
-    )
+    values: dict[str, Any] = {
+        "name": name,
+        "product": gpu[0],
+        "resource": resource,
+        "label": f"{resource}.product",
+        "gpus": gpus,
+        "gpu_memory_mib": gpu[1],
+        "compute_capability": capability,
+        "replicas": replicas,
+        "cpu_millicores": cpu,
+        "memory_bytes": memory,
+        "disk_bytes": disk,
+        "closed": "" if usable else "cordoned",
+        "sharing": "time-slicing" if replicas > 1 else "",
+    }
+    return NodeFacts(**(values | more))
 
 
 TOKEN = {"tokenSecretRef": {"name": "hf-token"}}
@@ -67,8 +73,14 @@ def spec_without_token(**fields: Any) -> LlamaDeploymentSpec:
 def outcome_of(
     wanted: LlamaDeploymentSpec, *nodes: NodeFacts, held: dict[str, int] | None = None, **kw: Any
 ) -> Outcome:
-    reserved, groups = kw.pop("reserved", ()), kw.pop("leader_worker_set", False)
-    return plan(wanted, CATALOG, Inventory(nodes, held or {}, reserved, groups), **kw)
+    reserved, catalog = kw.pop("reserved", ()), kw.pop("catalog", CATALOG)
+    groups = kw.pop("leader_worker_set", False)
+    return plan(wanted, catalog, Inventory(nodes, on_nodes(held or {}), reserved, groups), **kw)
+
+
+def on_nodes(held: dict[str, int], resource: str = GPU) -> dict[tuple[str, str], int]:
+    """Held GPUs of one resource by node, as an inventory counts them."""
+    return {(name, resource): gpus for name, gpus in held.items()}
 
 
 def planned(wanted: LlamaDeploymentSpec, *nodes: NodeFacts, **kw: Any) -> Planned:

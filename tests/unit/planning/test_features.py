@@ -69,6 +69,35 @@ def test_the_plan_says_how_tools_are_called_and_what_to_know(
     assert [one for one in reasons if one.startswith(("tool calls:", "spec.auth:"))] == expected
 
 
+NO_LIMIT = (
+    "context: the engine has no limit of its own: longer requests are not refused and may run out "
+    "of memory"
+)
+GRAPHS = (
+    "CUDA graphs: not counted; they get what TGI leaves free, and where that is too small it goes "
+    "on without the rest"
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "fields", "expected"),
+    [
+        pytest.param("vLLM", {}, [], id="vLLM"),
+        pytest.param("TGI", {}, [GRAPHS], id="TGI"),
+        pytest.param("TGI", {"memory": {"cudaGraphs": "Disabled"}}, [], id="TGI without graphs"),
+        pytest.param("Transformers", {}, [NO_LIMIT], id="Transformers"),
+        pytest.param("MLX", {"format": "mlx"}, [NO_LIMIT], id="MLX"),
+        pytest.param("LlamaCpp", {"format": "ggufv2"}, [], id="llama.cpp"),
+    ],
+)
+def test_the_plan_says_what_its_engine_does_not_bound_or_count(
+    engine: str, fields: dict[str, Any], expected: list[str]
+) -> None:
+    wanted = spec(**{"size": "8b", "format": "pytorch", **fields}, engine={"type": engine})
+    reasons = planned(wanted, node("a", A100, 1)).plan.reasons
+    assert [one for one in reasons if one.startswith(("context:", "CUDA graphs:"))] == expected
+
+
 LOGITS = 256 * 128_256 * 4
 """fp32 logits of 256 sequences; 128,256 is a multiple of 64."""
 HIDDEN = 2_048 * 4_096 * 2

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_operator.planning.inventory import NodeFacts
-from llama_operator.planning.nodes import inventory_from_nodes, node_facts
+from llama_operator.catalog.gpu_node_labels import NODE_LABELS
+from llama_operator.planning.inventory import Inventory, NodeFacts
+from llama_operator.planning.nodes import inventory_from_nodes, node_offers
+from llama_operator.planning.survey import survey
+from unit.planning.cluster import CATALOG
 
 NVIDIA_LABELS = {
     "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB",
@@ -55,7 +58,6 @@ def facts(**changed: Any) -> NodeFacts:
         "cpu_millicores": 95_690,
         "memory_bytes": 1031 * 1024**3,
         "disk_bytes": 95_551_679_124,
-        "usable": True,
     }
     return NodeFacts(**(values | changed))
 
@@ -91,7 +93,7 @@ def labels(**changed: str | None) -> dict[str, str]:
         ),
         pytest.param(
             node({}),
-            facts(product="", gpu_memory_mib=None, compute_capability=None),
+            facts(product="", label="", gpu_memory_mib=None, compute_capability=None),
             id="GPUs without GPU Feature Discovery",
         ),
         pytest.param(
@@ -99,7 +101,12 @@ def labels(**changed: str | None) -> dict[str, str]:
                 labels(product="NVIDIA-A100-SXM4-80GB-SHARED", replicas="4"),
                 allocatable={"nvidia.com/gpu": "32"},
             ),
-            facts(product="NVIDIA-A100-SXM4-80GB-SHARED", gpus=32, replicas=4),
+            facts(
+                product="NVIDIA-A100-SXM4-80GB-SHARED",
+                gpus=32,
+                replicas=4,
+                sharing="time-slicing",
+            ),
             id="time-slicing divides no memory",
         ),
         pytest.param(
@@ -108,29 +115,57 @@ def labels(**changed: str | None) -> dict[str, str]:
                 | {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "mps"},
                 allocatable={"nvidia.com/gpu": "32"},
             ),
-            facts(gpus=32, replicas=4, gpu_memory_mib=20_480),
-            id="MPS limits every client to its share",
+            facts(gpus=32, replicas=4, sharing="mps"),
+            id="MPS: the label is that of the card",
         ),
         pytest.param(
             node(
                 labels(product="NVIDIA-A100-SXM4-80GB-SHARED", replicas=None),
                 allocatable={"nvidia.com/gpu": "32"},
             ),
-            facts(product="NVIDIA-A100-SXM4-80GB-SHARED", gpus=32, replicas=4),
+            facts(
+                product="NVIDIA-A100-SXM4-80GB-SHARED",
+                gpus=32,
+                replicas=4,
+                sharing="time-slicing",
+            ),
             id="a shared product without replicas: shares follow from the count of cards",
         ),
         pytest.param(
             node(allocatable={"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": "16"}),
-            facts(resource="nvidia.com/gpu.shared", gpus=16),
+            facts(resource="nvidia.com/gpu.shared", gpus=16, replicas=2, sharing="time-slicing"),
             id="time-sliced GPUs under a name of their own",
         ),
         pytest.param(
             node(
-                labels(product="NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", memory="40192"),
+                labels(product="NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", memory="40192", count="16"),
                 allocatable={"nvidia.com/gpu": "16"},
             ),
             facts(product="NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", gpus=16, gpu_memory_mib=40_192),
             id="MIG slices have their own memory",
+        ),
+        pytest.param(
+            node(
+                labels(product="NVIDIA-A100-SXM4-80GB-MIG-INVALID", memory="0", count="0"),
+                allocatable={"nvidia.com/gpu": "2"},
+            ),
+            facts(
+                product="NVIDIA-A100-SXM4-80GB-MIG-INVALID",
+                gpus=2,
+                gpu_memory_mib=None,
+                closed="with MIG slices that differ (nvidia.com/gpu.product)",
+            ),
+            id="MIG slices that differ under the strategy single",
+        ),
+        pytest.param(
+            node(allocatable={"nvidia.com/gpu": "32"}),
+            facts(gpus=32, replicas=4, sharing="time-slicing"),
+            id="more GPUs than cards: they are shared, whatever the labels say",
+        ),
+        pytest.param(
+            node(allocatable={"nvidia.com/gpu": "6"}),
+            facts(gpus=6),
+            id="fewer GPUs than cards: some are not healthy",
         ),
         pytest.param(
             node(
@@ -171,52 +206,56 @@ def labels(**changed: str | None) -> dict[str, str]:
     ],
 )
 def test_a_node_becomes_facts(found: dict[str, Any], expected: NodeFacts) -> None:
-    assert node_facts(found) == expected
+    assert node_offers(found) == (expected,)
 
 
 @pytest.mark.parametrize(
-    ("found", "usable"),
+    ("found", "closed"),
     [
-        pytest.param(node(), True, id="ready"),
-        pytest.param(node(conditions=[]), False, id="no conditions yet"),
+        pytest.param(node(), "", id="ready"),
+        pytest.param(node(conditions=[]), "not ready", id="no conditions yet"),
         pytest.param(
-            node(conditions=[{"type": "Ready", "status": "Unknown"}]), False, id="kubelet is gone"
+            node(conditions=[{"type": "Ready", "status": "Unknown"}]),
+            "not ready",
+            id="kubelet is gone",
         ),
         pytest.param(
             node(conditions=[{"type": "DiskPressure", "status": "True"}, READY]),
-            True,
+            "",
             id="other conditions do not matter",
         ),
-        pytest.param(node(unschedulable=True), False, id="cordoned"),
+        pytest.param(node(unschedulable=True), "cordoned", id="cordoned"),
         pytest.param(
             node(taints=[{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]),
-            True,
+            "",
             id="the taint of GPU nodes is tolerated",
         ),
         pytest.param(
             node(taints=[{"key": "team", "value": "a", "effect": "NoSchedule"}]),
-            False,
+            "tainted team:NoSchedule",
             id="another team's taint",
         ),
         pytest.param(
-            node(taints=[{"key": "team", "effect": "NoExecute"}]), False, id="a taint that evicts"
+            node(taints=[{"key": "team", "effect": "NoExecute"}]),
+            "tainted team:NoExecute",
+            id="a taint that evicts",
         ),
         pytest.param(
             node(taints=[{"key": ["team"], "effect": ["NoSchedule"]}, "NoSchedule"]),
-            True,
+            "",
             id="taints that are none",
         ),
         pytest.param(
             node(taints=[{"key": "team", "effect": "PreferNoSchedule"}]),
-            True,
+            "",
             id="a mere preference",
         ),
     ],
 )
-def test_nodes_that_take_no_pods_are_not_usable(found: dict[str, Any], usable: bool) -> None:
-    result = node_facts(found)
-    assert result is not None
-    assert result.usable is usable
+def test_nodes_that_take_no_pods_say_why(found: dict[str, Any], closed: str) -> None:
+    (result,) = node_offers(found)
+    assert result.closed == closed
+    assert result.usable is (closed == "")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +270,7 @@ def test_nodes_that_take_no_pods_are_not_usable(found: dict[str, Any], usable: b
     ],
 )
 def test_nodes_without_gpus_are_left_out(found: dict[str, Any]) -> None:
-    assert node_facts(found) is None
+    assert node_offers(found) == ()
 
 
 def test_an_inventory_holds_gpu_nodes_alone() -> None:
@@ -248,15 +287,39 @@ anything = st.recursive(
     max_leaves=6,
 )
 gpu_labels = st.dictionaries(
-    st.sampled_from([*NVIDIA_LABELS, "nvidia.com/gpu.sharing-strategy", "amd.com/gpu.vram"]),
-    anything,
+    st.sampled_from(
+        [
+            *NVIDIA_LABELS,
+            *NODE_LABELS,
+            "nvidia.com/gpu.sharing-strategy",
+            "nvidia.com/mig-1g.10gb.product",
+            "nvidia.com/mig-1g.10gb.memory",
+            "nvidia.com/mig-1g.10gb.replicas",
+            "amd.com/gpu.product-name",
+            "amd.com/gpu.vram",
+            "cloud.google.com/gke-gpu-partition-size",
+            "cloud.google.com/gke-gpu-sharing-strategy",
+            "cloud.google.com/gke-max-shared-clients-per-gpu",
+            "karpenter.k8s.aws/instance-gpu-count",
+        ]
+    ),
+    anything | st.sampled_from(["nvidia-l4", "g5", "g6.xlarge", "1g.10gb", "mps", "4"]),
 )
 
 
 @given(
     labels=gpu_labels | anything,
     allocatable=st.fixed_dictionaries(
-        {"nvidia.com/gpu": anything | st.just("8")}, optional={"cpu": anything, "memory": anything}
+        {"nvidia.com/gpu": anything | st.just("8")},
+        optional={
+            "cpu": anything,
+            "memory": anything,
+            "amd.com/gpu": anything | st.just("8"),
+            "habana.ai/gaudi": anything | st.just("8"),
+            "nvidia.com/mig-": anything | st.just("2"),
+            "nvidia.com/mig-1g.10gb": anything | st.just("7"),
+            "nvidia.com/mig-1g.10gb.shared": anything | st.just("14"),
+        },
     ),
     conditions=anything,
     taints=anything,
@@ -264,11 +327,13 @@ gpu_labels = st.dictionaries(
 def test_garbage_never_raises(
     labels: object, allocatable: object, conditions: object, taints: object
 ) -> None:
-    found = node_facts(
+    found = node_offers(
         {
             "metadata": {"name": "gpu-1", "labels": labels},
             "spec": {"taints": taints},
             "status": {"allocatable": allocatable, "conditions": conditions},
         }
     )
-    assert found is None or found.gpus > 0
+    assert all(offer.gpus > 0 and offer.replicas > 0 for offer in found)
+    assert len({offer.resource for offer in found}) == len(found)
+    survey(Inventory(found), CATALOG)

@@ -1,15 +1,18 @@
 import pytest
 
+from llama_operator.api.plan import NodeLabel
 from llama_operator.planning.inventory import NodeFacts
 from llama_operator.units import GIB
 from unit.planning.cluster import (
     A10G,
     A100,
     A100_40GB,
+    GPU,
     H100,
     L4,
     L40S,
     T4,
+    UNPRICED,
     V100,
     node,
     outcome_of,
@@ -142,7 +145,7 @@ def test_placements_and_contexts(
     assert (plan.gpus, plan.max_model_len) == (gpus, context)
 
 
-RANKING = [
+UNPRICED_RANKING = [
     pytest.param(
         [node("a", A100, 8), node("h", H100, 8)],
         {},
@@ -176,11 +179,13 @@ RANKING = [
 ]
 
 
-@pytest.mark.parametrize(("nodes", "held", "gpus"), RANKING)
-def test_what_is_free_then_few_then_fast(
+@pytest.mark.parametrize(("nodes", "held", "gpus"), UNPRICED_RANKING)
+def test_without_prices_what_is_free_then_few_then_fast(
     nodes: list[NodeFacts], held: dict[str, int], gpus: str
 ) -> None:
-    assert planned(spec(size="70b", format="awq"), *nodes, held=held).plan.gpus == gpus
+    wanted = spec(size="70b", format="awq")
+    found = planned(wanted, *nodes, held=held, catalog=UNPRICED).plan
+    assert (found.gpus, found.usd_per_hour) == (gpus, None)
 
 
 @pytest.mark.parametrize(
@@ -246,9 +251,8 @@ def test_nothing_below_the_gpus_of_one_node_is_joined_across_nodes() -> None:
 
 def test_accepted_products_hold_the_very_same_plan() -> None:
     wanted = spec(size="8b", format="awq", context={"maxModelLen": 8192})
-    found = planned(
-        wanted, node("a", A100), node("h", H100), node("g", A10G), node("t", T4), node("v", V100)
-    )
+    nodes = (node("a", A100), node("h", H100), node("g", A10G), node("t", T4), node("v", V100))
+    found = planned(wanted, *nodes, catalog=UNPRICED)
     # An A10G starts with 2.28 GiB taken, so the 92 % chosen for an H100 are not free on it, and
     # vLLM is not built for a V100. A T4 holds it: 13.41 - 5.39 - 2.03 - 0.30 - 0.90 = 4.79 GiB.
     assert found.plan.gpus == "1x NVIDIA-H100-80GB-HBM3"
@@ -269,7 +273,7 @@ def test_accepted_products_stay_within_spec_hardware() -> None:
 
 def test_replicas_may_be_spread_over_accepted_products() -> None:
     wanted = spec(size="8b", format="awq", context={"maxModelLen": 8192}, replicas=2)
-    found = planned(wanted, node("a", A100, 1), node("h", H100, 1))
+    found = planned(wanted, node("a", A100, 1), node("h", H100, 1), catalog=UNPRICED)
     assert found.fits_now
     assert len(found.plan.gpu.accepted_products) == 2
 
@@ -284,10 +288,59 @@ def test_a_busy_cluster_is_waited_for_by_name_and_number() -> None:
     )
 
 
+def test_a_plan_names_the_labels_of_a_cloud_by_which_pods_find_nodes() -> None:
+    whole = (
+        ("cloud.google.com/gke-accelerator", "nvidia-a100-80gb"),
+        ("cloud.google.com/gke-gpu-partition-size", ""),
+    )
+    nodes = [node("a", A100, 1, selector=whole, label=whole[0][0]), node("b", H100, 1)]
+    wanted = spec(size="8b", format="awq", replicas=2)
+    found = planned(wanted, *nodes, catalog=UNPRICED).plan.gpu
+    assert found.accepted_products == ["NVIDIA-A100-SXM4-80GB", "NVIDIA-H100-80GB-HBM3"]
+    assert found.product == "NVIDIA-H100-80GB-HBM3"
+    assert [one.to_object() for one in found.node_selectors or ()] == [
+        {
+            "product": "NVIDIA-H100-80GB-HBM3",
+            "labels": [{"label": "nvidia.com/gpu.product", "value": "NVIDIA-H100-80GB-HBM3"}],
+            "absentLabels": [],
+        },
+        {
+            "product": "NVIDIA-A100-SXM4-80GB",
+            "labels": [{"label": "cloud.google.com/gke-accelerator", "value": "nvidia-a100-80gb"}],
+            "absentLabels": ["cloud.google.com/gke-gpu-partition-size"],
+        },
+    ]
+
+
+def test_pods_find_nodes_of_a_cloud_that_are_discovered_later_too() -> None:
+    family = (("karpenter.k8s.aws/instance-family", "p4de"), ("nvidia.com/gpu.product", ""))
+    nodes = [node("a", A100, 1, selector=family, label=family[0][0])]
+    found = planned(spec(size="8b", format="awq"), *nodes).plan.gpu
+    told = [(one.labels, one.absent_labels) for one in found.node_selectors or ()]
+    assert told == [
+        (
+            [NodeLabel(label="karpenter.k8s.aws/instance-family", value="p4de")],
+            ["nvidia.com/gpu.product"],
+        ),
+        ([NodeLabel(label="nvidia.com/gpu.product", value="NVIDIA-A100-SXM4-80GB")], []),
+    ]
+
+
+def test_a_slice_is_requested_by_its_own_resource() -> None:
+    slices = ("NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", 40_192)
+    found = planned(
+        spec(size="8b", format="awq"),
+        node("a", slices, 2, resource="nvidia.com/mig-3g.40gb"),
+    ).plan
+    assert (found.gpu.resource, found.gpu.count) == ("nvidia.com/mig-3g.40gb", 1)
+    assert found.gpu.label == "nvidia.com/mig-3g.40gb.product"
+    assert found.gpu.node_selectors is None
+
+
 def test_reserved_gpus_count_as_taken() -> None:
     wanted = spec(size="70b", format="awq")
     nodes = [node("a", A100, 2)]
-    one, two = (((A100[0],), 1, count) for count in (1, 2))
+    one, two = ((GPU, (A100[0],), 1, count) for count in (1, 2))
     assert planned(wanted, *nodes, reserved=(one,)).fits_now
     assert not planned(wanted, *nodes, reserved=(two,)).fits_now
 

@@ -24,12 +24,15 @@ class TestEdits:
 
     today = planned(spec(size="70b", format="awq"), node("a", A100, 1)).plan
 
-    def test_a_faster_gpu_does_not_move_what_runs(self) -> None:
+    def test_a_cheaper_gpu_does_not_move_what_runs(self) -> None:
         wanted = spec(size="70b", format="awq", context={"maxModelLen": 8192})
-        found = planned(wanted, node("a", A100, 1), node("h", H100, 1), current=self.today)
-        assert found.plan.gpus == "1x NVIDIA-A100-SXM4-80GB"
+        today = planned(wanted, node("h", H100, 1)).plan
+        nodes = (node("a", A100, 1), node("h", H100, 1))
+        assert planned(wanted, *nodes).plan.gpus == "1x NVIDIA-A100-SXM4-80GB"
+        found = planned(wanted, *nodes, current=today)
+        assert found.plan.gpus == "1x NVIDIA-H100-80GB-HBM3"
         assert (
-            "1x NVIDIA-A100-SXM4-80GB: today's placement, which still holds it"
+            "1x NVIDIA-H100-80GB-HBM3: today's placement, which still holds it"
             in found.plan.reasons
         )
 

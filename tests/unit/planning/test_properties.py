@@ -23,6 +23,7 @@ from unit.planning.cluster import (
     A100,
     A100_40GB,
     CATALOG,
+    GPU,
     H100,
     L4,
     L40S,
@@ -30,6 +31,7 @@ from unit.planning.cluster import (
     T4,
     V100,
     node,
+    on_nodes,
 )
 
 PRODUCTS = [V100, T4, A10G, L4, L40S, A100_40GB, A100, H100, MI300X, ("NVIDIA-X1", 60_000)]
@@ -91,6 +93,14 @@ bodies = st.fixed_dictionaries(
             },
         ),
         "memory": optional_memory.filter(is_valid),
+        "lora": st.builds(
+            lambda rank, names: {
+                "rank": rank,
+                "adapters": [{"name": name, "repository": "org/a"} for name in names],
+            },
+            st.sampled_from([1, 16, 512]),
+            st.lists(st.sampled_from("abcd"), min_size=1, unique=True),
+        ),
         "hardware": hardware,
         "replicas": st.integers(0, 5),
     },
@@ -99,6 +109,7 @@ specs = bodies.map(LlamaDeploymentSpec.model_validate)
 held = st.dictionaries(st.sampled_from([f"n{number}" for number in range(12)]), st.integers(0, 16))
 reserved = st.lists(
     st.tuples(
+        st.sampled_from([GPU, "amd.com/gpu"]),
         st.lists(st.sampled_from([product for product, _ in PRODUCTS]), min_size=1).map(tuple),
         st.sampled_from([1, 2, 4, 8]),
         st.integers(1, 4),
@@ -106,7 +117,10 @@ reserved = st.lists(
     max_size=4,
 ).map(tuple)
 inventories = st.builds(
-    lambda found, taken, ahead: Inventory(tuple(found), taken, ahead), nodes, held, reserved
+    lambda found, taken, ahead: Inventory(tuple(found), taken, ahead),
+    nodes,
+    held.map(on_nodes),
+    reserved,
 )
 
 
@@ -136,6 +150,7 @@ def test_plans_keep_their_promises(spec: LlamaDeploymentSpec, inventory: Invento
     found, memory = outcome.plan, outcome.plan.memory_per_gpu
     parts = (
         memory.weights_bytes
+        + (memory.adapter_bytes or 0)
         + memory.activation_bytes
         + memory.non_torch_bytes
         + memory.cuda_graph_bytes

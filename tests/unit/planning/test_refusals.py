@@ -32,7 +32,7 @@ BNB = {"size": "8b", "format": "pytorch", "quantization": "4-bit"}
             {"size": "70b", "format": "awq"},
             [node("a", A100, usable=False)],
             Reason.NO_GPUS,
-            "1 GPU node not ready, cordoned or tainted",
+            "no usable GPUs in this cluster: 1 GPU node cordoned",
             id="no node that takes pods",
         ),
         pytest.param(
@@ -41,6 +41,30 @@ BNB = {"size": "8b", "format": "pytorch", "quantization": "4-bit"}
             Reason.NO_GPUS,
             "1 GPU node without a label that tells the memory",
             id="GPUs of unknown memory",
+        ),
+        pytest.param(
+            {"size": "70b", "format": "awq"},
+            [node("a", ("", None), resource="habana.ai/gaudi")],
+            Reason.UNSUPPORTED_GPU,
+            "1 node with habana.ai/gaudi, which no engine of the catalog serves",
+            id="GPUs that no engine serves",
+        ),
+        pytest.param(
+            {"size": "70b", "format": "awq"},
+            [
+                node("a", ("", None), resource="habana.ai/gaudi"),
+                node("b", A100, closed="tainted team:NoSchedule"),
+            ],
+            Reason.NO_GPUS,
+            "1 GPU node tainted team:NoSchedule; 1 node with habana.ai/gaudi",
+            id="GPUs that no engine serves beside closed nodes",
+        ),
+        pytest.param(
+            {"size": "8b", "format": "awq"},
+            [node("a", ("HL-225", None), resource="habana.ai/gaudi")],
+            Reason.UNSUPPORTED_GPU,
+            "HL-225: vLLM 0.33.0 is built here for GPUs of NVIDIA only",
+            id="a Gaudi 2 that a label names",
         ),
         pytest.param(
             {"size": "70b", "format": "awq", "hardware": [{"gpu": "NVIDIA-L4"}]},

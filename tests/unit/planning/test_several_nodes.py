@@ -7,10 +7,22 @@ import pytest
 from llama_operator.api.plan import Plan
 from llama_operator.api.reasons import Reason
 from llama_operator.planning.capacity import waiting_message
+from llama_operator.planning.explain import Verdict, explain
 from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.survey import survey
 from llama_operator.units import GIB
-from unit.planning.cluster import A10G, A100, CATALOG, H100, L4, node, planned, refused, spec
+from unit.planning.cluster import (
+    A10G,
+    A100,
+    CATALOG,
+    H100,
+    L4,
+    node,
+    on_nodes,
+    planned,
+    refused,
+    spec,
+)
 
 LARGE = {"size": "405b", "format": "pytorch"}
 TWO = (node("a", H100, 8), node("b", H100, 8))
@@ -99,7 +111,7 @@ def test_which_nodes_are_taken(
 
 def test_only_the_chosen_product_is_accepted() -> None:
     plan = over_nodes(LARGE, *TWO, node("c", A100, 8), node("d", A100, 8))
-    assert plan.gpu.accepted_products == [H100[0]]
+    assert plan.gpu.accepted_products == [plan.gpu.product]
 
 
 def test_today_stays_on_its_nodes() -> None:
@@ -118,7 +130,7 @@ def test_replicas_are_counted_by_groups_of_nodes() -> None:
     )
     held = planned(spec(**LARGE), *TWO, leader_worker_set=True, held={"a": 1})
     assert not held.fits_now
-    surveyed = survey(Inventory(TWO, {"a": 1}), CATALOG)
+    surveyed = survey(Inventory(TWO, on_nodes({"a": 1})), CATALOG)
     assert waiting_message(held.plan, 2, surveyed).startswith(
         "waiting for 8 free GPUs NVIDIA-H100-80GB-HBM3 on each of 2 nodes for each of 1 replica;"
     )
@@ -233,3 +245,16 @@ def test_gpus_of_an_entry_for_several_nodes_are_not_accepted_for_one() -> None:
     wanted = spec(size="8b", format="pytorch", hardware=hardware)
     found = planned(wanted, *TWO, node("c", A100, 8), leader_worker_set=True)
     assert found.plan.gpu.accepted_products == [A100[0]]
+
+
+def test_several_nodes_are_explained_where_one_was_not_enough() -> None:
+    nodes = (*TWO, node("c", H100, 8))
+    surveyed = survey(Inventory(nodes, leader_worker_set=True), CATALOG)
+    rows = explain(spec(**LARGE), CATALOG, surveyed)
+    told = [(row.verdict, row.count, row.reason) for row in rows if row.engine == "vLLM"]
+    assert told[0] == (Verdict.CHOSEN, 16, "on 2 nodes: ranks first; free now")
+    assert told[1][:2] == (Verdict.FITS, 24)
+    assert told[1][2].startswith("on 3 nodes: ")
+    assert {verdict for verdict, count, _ in told if count <= 8} == {Verdict.DOES_NOT_FIT}
+    small = explain(spec(size="8b", format="pytorch"), CATALOG, surveyed)
+    assert not any("nodes" in row.reason for row in small)

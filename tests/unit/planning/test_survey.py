@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,16 +8,17 @@ from llama_operator.planning.inventory import Inventory, NodeFacts
 from llama_operator.planning.survey import GpuPool, Survey, survey
 from llama_operator.sizing.host import HostNeeds
 from llama_operator.units import GIB
-from unit.planning.cluster import A10G, A100, CATALOG, H100, MI300X, node
+from unit.planning.cluster import A10G, A100, CATALOG, GPU, H100, MI300X, node, on_nodes
 
 NO_HOST = HostNeeds(cpu_millicores=1, memory_bytes=1, shm_bytes=0, disk_bytes=1)
 
 
-def surveyed(*nodes: NodeFacts, **kw: object) -> Survey:
-    return survey(Inventory(nodes, **kw), CATALOG)  # type: ignore[arg-type]
+def surveyed(*nodes: NodeFacts, **kw: Any) -> Survey:
+    held = on_nodes(kw.pop("held", {}))
+    return survey(Inventory(nodes, held, **kw), CATALOG)
 
 
-def only(*nodes: NodeFacts, **kw: object) -> GpuPool:
+def only(*nodes: NodeFacts, **kw: Any) -> GpuPool:
     (pool,) = surveyed(*nodes, **kw).pools
     return pool
 
@@ -59,7 +62,7 @@ def test_gpus_of_unknown_memory_and_closed_nodes_are_counted_not_used() -> None:
         node("a", ("NVIDIA-X1", None)), node("b", ("", 81_920)), node("c", A100, usable=False)
     )
     assert found.pools == ()
-    assert (found.unusable_nodes, found.unknown_memory_nodes) == (1, 2)
+    assert (found.closed, found.unknown_memory_nodes) == ({"cordoned": 1}, 2)
 
 
 def test_mig_slices_have_the_capability_of_their_parent_and_are_not_joined() -> None:
@@ -89,17 +92,19 @@ def test_amd_gpus_keep_their_vendor() -> None:
         pytest.param({"a": 1}, (), 4, 4, id="a held card breaks one node's pair"),
         pytest.param({"a": 1}, (), 1, 19, id="single cards do not care"),
         pytest.param({"a": 9}, (), 4, 3, id="more held than there is counts as nothing free"),
-        pytest.param({}, (((A100[0],), 4, 1),), 4, 4, id="a reservation of four cards"),
-        pytest.param({}, (((A100[0],), 4, 1),), 8, 2, id="it takes the tightest node"),
-        pytest.param({}, (((A100[0],), 1, 3),), 8, 2, id="three single cards share a node"),
-        pytest.param({}, (((H100[0],), 8, 9),), 8, 2, id="other products are left alone"),
-        pytest.param({}, (((A100[0],), 16, 1),), 8, 2, id="what fits nowhere takes nothing"),
-        pytest.param({}, (((A100[0],), 8, 5),), 4, 1, id="two of five fit; one node of four stays"),
+        pytest.param({}, ((GPU, (A100[0],), 4, 1),), 4, 4, id="a reservation of four cards"),
+        pytest.param({}, ((GPU, (A100[0],), 4, 1),), 8, 2, id="it takes the tightest node"),
+        pytest.param({}, ((GPU, (A100[0],), 1, 3),), 8, 2, id="three single cards share a node"),
+        pytest.param({}, ((GPU, (H100[0],), 8, 9),), 8, 2, id="other products are left alone"),
+        pytest.param({}, ((GPU, (A100[0],), 16, 1),), 8, 2, id="what fits nowhere takes nothing"),
+        pytest.param(
+            {}, ((GPU, (A100[0],), 8, 5),), 4, 1, id="two of five fit; one node of four stays"
+        ),
     ],
 )
 def test_free_replicas_are_packed_by_node(
     held: dict[str, int],
-    reserved: tuple[tuple[tuple[str, ...], int, int], ...],
+    reserved: tuple[tuple[str, tuple[str, ...], int, int], ...],
     gpus: int,
     expected: int,
 ) -> None:
@@ -112,14 +117,14 @@ def test_a_reservation_takes_what_is_accepted_and_tightest() -> None:
     found = surveyed(
         node("a", A100, 2),
         node("h", H100, 1),
-        reserved=(((A100[0], H100[0]), 1, 1),),
+        reserved=((GPU, (A100[0], H100[0]), 1, 1),),
     )
     assert {pool.product: pool.free_cards for pool in found.pools} == {A100[0]: 2, H100[0]: 0}
 
 
 def test_the_order_of_reservations_does_not_matter() -> None:
-    one = ((A100[0], H100[0]), 1, 1)
-    two = ((A100[0],), 2, 1)
+    one = (GPU, (A100[0], H100[0]), 1, 1)
+    two = (GPU, (A100[0],), 2, 1)
     nodes = (node("a", A100, 2), node("h", H100, 1))
     found = [surveyed(*nodes, reserved=order) for order in ((one, two), (two, one))]
     assert found[0] == found[1]
@@ -144,6 +149,7 @@ rooms = st.lists(
 )
 plans = st.lists(
     st.tuples(
+        st.just(GPU),
         st.sampled_from([(A100[0],), (A100[0], H100[0]), (A10G[0], A100[0])]),
         st.integers(1, 4),
         st.integers(1, 9),
@@ -155,10 +161,10 @@ plans = st.lists(
 @given(rooms, plans)
 def test_many_replicas_at_once_take_what_they_take_one_by_one(
     rooms: list[tuple[tuple[str, int], int, int]],
-    plans: list[tuple[tuple[str, ...], int, int]],
+    plans: list[tuple[str, tuple[str, ...], int, int]],
 ) -> None:
     nodes = [node(f"n{index}", gpu, gpus) for index, (gpu, gpus, _) in enumerate(rooms)]
     held = {f"n{index}": taken for index, (_, _, taken) in enumerate(rooms)}
-    split = [(products, gpus, 1) for products, gpus, count in plans for _ in range(count)]
+    split = [(*kind, 1) for *kind, count in plans for _ in range(count)]
     at_once = surveyed(*nodes, held=held, reserved=tuple(plans))
     assert surveyed(*nodes, held=held, reserved=tuple(split)) == at_once

@@ -10,6 +10,7 @@ from cluster.kstatus import kstatus
 from llama_operator.api.reasons import Reason
 from llama_operator.reconcile.decide import Decision
 from llama_operator.reconcile.desired import Desired
+from llama_operator.reconcile.fetch_progress import FetchProgress
 from llama_operator.reconcile.observed import Child, PodFacts, PodFailure, child_of
 from llama_operator.reconcile.revision import Revision
 from llama_operator.reconcile.status import Situation, status_of
@@ -72,6 +73,44 @@ def test_a_download_that_finds_no_volume_or_node_is_told() -> None:
     conditions, _, message = told(OLD, children(OLD), fetch_pods=(waiting,))
     assert conditions["Ready"] == ("False", "Downloading")
     assert message.endswith("its pod waits for the volume or for a node without GPUs")
+
+
+FAR = FetchProgress(3 << 30, 7 << 30, 3 << 30, 60, 0)
+"""4 GiB are left, at 3 GiB a minute."""
+
+
+def test_how_far_it_is_takes_the_place_of_how_large_it_may_be() -> None:
+    running = replace(fetching(OLD), finished=False, uid="u-running")
+    conditions, _, message = told(
+        OLD, children(OLD), fetch_pods=(running,), progress={"u-running": FAR}
+    )
+    assert conditions["Ready"] == ("False", "Downloading")
+    assert message == (
+        f"{FIRST} is downloaded to claim llama-models: 3.00 of 7.00 GiB (42 %), about 2 min left; "
+        "no GPU is held for it"
+    )
+
+
+def test_how_far_it_is_comes_before_why_an_earlier_try_failed() -> None:
+    running = replace(fetching(OLD, created="2"), finished=False, uid="u-running")
+    conditions, _, message = told(
+        OLD,
+        children(OLD),
+        fetch_pods=(fetching(OLD, DENIED), running),
+        progress={"u-running": FAR},
+    )
+    assert conditions["Ready"] == ("False", "Downloading")
+    assert "(42 %)" in message
+
+
+@pytest.mark.parametrize("revision", [OLD, NEW])
+def test_what_another_pod_tells_is_not_told(revision: Revision) -> None:
+    running = replace(fetching(NEW), finished=False, uid="u-running")
+    uid = "u-running" if revision is OLD else "u-gone"
+    _, _, message = told(
+        revision, children(OLD, revision), fetch_pods=(running,), progress={uid: FAR}
+    )
+    assert "%" not in message
 
 
 def test_another_model_comes_while_the_old_one_answers() -> None:

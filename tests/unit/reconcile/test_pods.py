@@ -50,6 +50,28 @@ def test_a_bound_ready_pod_holds_its_gpus() -> None:
     assert (facts.ready, facts.node, facts.gpus, facts.failure) == (True, "n1", 4, None)
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        pytest.param({"nvidia.com/gpu": "4"}, ("nvidia.com/gpu", 4), id="whole cards"),
+        pytest.param(
+            {"nvidia.com/mig-1g.10gb": "1", "cpu": "4"}, ("nvidia.com/mig-1g.10gb", 1), id="a slice"
+        ),
+        pytest.param(
+            {"nvidia.com/gpu.shared": "1"}, ("nvidia.com/gpu.shared", 1), id="a shared card"
+        ),
+        pytest.param({"cpu": "4"}, ("", 0), id="none"),
+    ],
+)
+def test_a_pod_holds_gpus_of_its_resource(
+    limits: dict[str, str], expected: tuple[str, int]
+) -> None:
+    container = {"name": "engine", "resources": {"limits": limits}}
+    facts = pod_facts(pod({}, {"containers": [container]}))
+    assert facts is not None
+    assert (facts.gpu_resource, facts.gpus) == expected
+
+
 def test_a_pod_without_our_labels_is_none_of_ours() -> None:
     assert pod_facts({"metadata": {"name": "x", "uid": "u"}}) is None
 
@@ -198,3 +220,42 @@ def test_a_download_that_ended_well_is_no_failure() -> None:
     facts = pod_facts(fetching(0, "{}", init=True))
     assert facts is not None
     assert facts.failure is None
+
+
+@pytest.mark.parametrize(
+    ("status", "port", "deleting", "address"),
+    [
+        pytest.param(
+            {"phase": "Running", "podIP": "10.0.0.7"}, 8090, False, "10.0.0.7:8090", id="it runs"
+        ),
+        pytest.param(
+            {"phase": "Running", "podIP": "fd00::7"}, 8090, False, "[fd00::7]:8090", id="IPv6"
+        ),
+        pytest.param({"phase": "Running"}, 8090, False, "", id="no address yet"),
+        pytest.param({"phase": "Pending", "podIP": "10.0.0.7"}, 8090, False, "", id="it waits"),
+        pytest.param({"phase": "Succeeded", "podIP": "10.0.0.7"}, 8090, False, "", id="it is done"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 8090, True, "", id="it ends"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 0, False, "", id="of old"),
+        pytest.param({"phase": "Running", "podIP": "10.0.0.7"}, 22, False, "", id="another port"),
+    ],
+)
+def test_where_a_download_tells_how_far_it_is(
+    status: dict[str, Any], port: int, deleting: bool, address: str
+) -> None:
+    body = fetching(0, "")
+    body["status"] = status
+    ports = [{"name": "progress", "containerPort": port}] if port else []
+    body["spec"]["containers"] = [{"name": "fetch", "ports": ports}]
+    if deleting:
+        body["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    facts = pod_facts(body)
+    assert facts is not None
+    assert facts.progress_address == address
+
+
+def test_an_engine_is_not_asked_how_far_it_is() -> None:
+    body = pod({"phase": "Running", "podIP": "10.0.0.7"})
+    body["spec"] = {"containers": [{"ports": [{"containerPort": 8090}]}]}
+    facts = pod_facts(body)
+    assert facts is not None
+    assert facts.progress_address == ""

@@ -132,3 +132,27 @@ def test_what_runs_without_a_token_goes_on_after_an_upgrade() -> None:
     gated = Planned(plan().model_copy(update={"gated": True}), fits_now=True)
     recorded = desire(deployment(), None, lambda *_: gated).revision
     assert desire(deployment(), recorded, unexpected).revision == recorded
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "edit"),
+    [
+        pytest.param("vLLM", "0.33.0", {"engine": {"extraArgs": ["--api-key=a"]}}, id="argument"),
+        pytest.param(
+            "LlamaCpp", "11434", {"engine": {"extraArgs": ["--ctx-size", "9"]}}, id="two words"
+        ),
+        pytest.param(
+            "TGI", "3.3.7", {"engine": {"env": [{"name": "NUM_SHARD", "value": "2"}]}}, id="env"
+        ),
+        pytest.param("SGLang", "0.5.23", {"servedModelNames": ["a", "b"]}, id="field"),
+    ],
+)
+def test_an_edit_of_the_template_that_the_engine_cannot_follow_is_planned_and_refused(
+    engine: str, version: str, edit: dict[str, Any]
+) -> None:
+    of_engine = plan().model_copy(update={"engine": engine, "engine_version": version})
+    refusal = Refusal(Reason.INVALID_SPEC, "the plan sets it")
+    recorded = desire(deployment(), None, lambda *_: Planned(of_engine, fits_now=True)).revision
+    assert recorded is not None
+    edited = desire(deployment(edit), recorded, lambda *_: refusal)
+    assert (edited.revision, edited.refusal) == (recorded, refusal)

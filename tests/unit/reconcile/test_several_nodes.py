@@ -85,15 +85,15 @@ def test_the_other_kind_comes_once_the_pods_of_the_first_are_gone(
     children = made(first)
     second = revision_of(new, first, **SEVERAL)
     holding = group(component)
-    decision = decide(deployment(SEVERAL), second, children, {}, [holding])
+    decision = decide(deployment(SEVERAL), second, children, {}, pods=[holding])
     assert workloads(decision) == [("Delete", *gone)]
     left = [child for child in children if child.kind != gone[0]]
     deleting = [replace(child, deleting=True) for child in children if child.kind == gone[0]]
     assert workloads(decide(deployment(SEVERAL), second, [*left, *deleting], {})) == []
-    assert workloads(decide(deployment(SEVERAL), second, left, {}, [holding])) == []
+    assert workloads(decide(deployment(SEVERAL), second, left, {}, pods=[holding])) == []
     ended = replace(holding, finished=True)
     for pods in ([], [ended]):
-        found = workloads(decide(deployment(SEVERAL), second, left, {}, pods))
+        found = workloads(decide(deployment(SEVERAL), second, left, {}, pods=pods))
         assert found == [("Create", *comes)]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.enums import CacheKind
-from llama_operator.api.plan import ModelCache, Plan
+from llama_operator.api.plan import DraftModel, ModelCache, Plan
 from llama_operator.engines.registry import ENGINES
 from llama_operator.render.objects import render
 from llama_operator.render.pod import pod_template
@@ -26,6 +26,12 @@ CACHES: dict[CacheKind, dict[str, Any]] = {
     CacheKind.HOST_PATH: {"hostPath": "/mnt/models"},
     CacheKind.IMAGE: {"image": "registry.example.com/llama:1"},
 }
+
+
+DRAFT = DraftModel(
+    model="small", size="1b", format="ggufv2", quantization="Q8_0", repository="org/draft",
+    file="draft-00001-of-00002.gguf", gated=False,
+)  # fmt: skip
 
 
 def cached(kind: CacheKind = CacheKind.CLAIM, **more: Any) -> Plan:
@@ -153,6 +159,7 @@ def test_a_download_goes_by_the_mirrors_and_proxies_of_the_engine_alone() -> Non
     assert job is not None
     assert environment(job["spec"]["template"]["spec"]["containers"][0]) == {
         "HOME": "/tmp",
+        "POD_IP": {"fieldRef": {"fieldPath": "status.podIP"}},
         "HF_ENDPOINT": "https://mirror.example.com",
         "https_proxy": "http://$$(NAME):3128",
     }
@@ -197,7 +204,57 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
         *(word for name in files for word in ("--file", name)),
         "--json-termination",
         "/dev/termination-log",
+        "--progress-address=$(POD_IP)",
+        "--progress-port=8090",
     ]
+
+
+ADAPTERS = [
+    {"name": "sql", "repository": "org/sql-lora"},
+    {"name": "chat", "repository": "org/chat-GGUF", "file": "f16/chat.gguf"},
+]
+
+
+@pytest.mark.parametrize("kind", [CacheKind.CLAIM, CacheKind.HOST_PATH])
+def test_adapters_are_fetched_beside_the_model(kind: CacheKind) -> None:
+    body = wanted(kind, lora={"adapters": ADAPTERS})
+    if kind is CacheKind.CLAIM:
+        job = render(cached(kind), body, replicas=1, revision="r").fetch_job
+        assert job is not None
+        [fetch] = job["spec"]["template"]["spec"]["containers"]
+        plain = render(cached(kind), wanted(kind), replicas=1, revision="r").fetch_job
+        assert plain is not None
+        assert job["metadata"]["name"] != plain["metadata"]["name"]
+    else:
+        [fetch] = pod_template(cached(kind), body, downloader_image="d:1")["spec"]["initContainers"]
+    start = fetch["args"].index("--adapter")
+    assert fetch["args"][start : start + 5] == [
+        *("--adapter", "org/sql-lora", "--adapter", "org/chat-GGUF:f16/chat.gguf"),
+        "--json-termination",
+    ]
+
+
+def test_the_draft_model_is_fetched_as_well() -> None:
+    job = render(cached(draft=DRAFT), wanted(), replicas=1, revision="r").fetch_job
+    assert job is not None
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments[6:-4] == [
+        *("--draft", "org/draft"),
+        *("--draft-file", "draft-00001-of-00002.gguf"),
+        *("--draft-file", "draft-00002-of-00002.gguf"),
+    ]
+
+
+def test_the_download_alone_tells_how_far_it_is() -> None:
+    rendered = render(cached(), wanted(), replicas=1, revision="r")
+    assert rendered.fetch_job is not None
+    [fetch] = rendered.fetch_job["spec"]["template"]["spec"]["containers"]
+    assert fetch["ports"] == [{"name": "progress", "containerPort": 8090}]
+    kind = CacheKind.HOST_PATH
+    [before] = pod_template(cached(kind), wanted(kind))["spec"]["initContainers"]
+    assert "ports" not in before
+    assert "POD_IP" not in environment(before)
+    assert before["args"][-1] == "--if-missing"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +265,7 @@ def test_the_files_that_are_fetched(file: str, files: list[str]) -> None:
         pytest.param({"repository": "a/b"}, {"claim": {"name": "shared"}}, False, id="the model"),
         pytest.param({"file": "a.gguf"}, {"claim": {"name": "shared"}}, False, id="the file"),
         pytest.param({"hub": "ModelScope"}, {"claim": {"name": "shared"}}, False, id="the hub"),
+        pytest.param({"draft": DRAFT}, {"claim": {"name": "shared"}}, False, id="the draft"),
         pytest.param({}, {"claim": {"name": "other"}}, False, id="the claim"),
         pytest.param({}, {"claim": {"storageClassName": "fast"}}, False, id="the class"),
     ],

@@ -97,7 +97,8 @@ def plain(spec: LlamaDeploymentSpec) -> LlamaDeploymentSpec:
 @pytest.mark.parametrize("plan", ALL)
 def test_a_hostile_value_is_refused_by_its_field_or_one_argument(plan: Plan, field: str) -> None:
     base = replace_at(FULL, "spec.engine.extraArgs[]", "seven")
-    for name in ("auth", "tls", "chatTemplate", "speculative"):  # which some engines have not
+    # Some engines have not these.
+    for name in ("auth", "tls", "chatTemplate", "speculative", "lora"):
         if not field.startswith(f"spec.{name}."):
             base["spec"].pop(name)
     if field != "spec.servedModelNames[]":  # which some engines have not

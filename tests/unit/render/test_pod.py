@@ -4,9 +4,9 @@ import pytest
 
 from golden.cases import CASES, Case
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.plan import GpuChoice
+from llama_operator.api.plan import GpuChoice, NodeLabel, NodeSelector
 from llama_operator.errors import SpecError
-from llama_operator.render.pod import accepted_products, pod_template, taint_key
+from llama_operator.render.pod import gpu_nodes, pod_template, taint_key
 
 ALL = [pytest.param(case, id=case.name) for case in CASES]
 BY_NAME = {case.name: case for case in CASES}
@@ -122,6 +122,46 @@ def test_pods_require_an_accepted_product_and_prefer_the_chosen_one() -> None:
     ]
 
 
+def test_pods_find_nodes_by_labels_of_a_cloud() -> None:
+    gke = NodeSelector(
+        product="NVIDIA-L4",
+        labels=[NodeLabel(label="cloud.google.com/gke-accelerator", value="nvidia-l4")],
+        absent_labels=["cloud.google.com/gke-gpu-partition-size"],
+    )
+    other = NodeSelector(
+        product="NVIDIA-A10G",
+        labels=[NodeLabel(label="karpenter.k8s.aws/instance-family", value="g5")],
+    )
+    gpu = PLAN.gpu.model_copy(update={"product": "NVIDIA-L4", "node_selectors": [gke, other]})
+
+    pod = pod_template(PLAN.model_copy(update={"gpu": gpu}), deployment())["spec"]
+
+    affinity = pod["affinity"]["nodeAffinity"]
+    expressions = [
+        {
+            "key": "cloud.google.com/gke-accelerator",
+            "operator": "In",
+            "values": ["nvidia-l4"],
+        },
+        {"key": "cloud.google.com/gke-gpu-partition-size", "operator": "DoesNotExist"},
+    ]
+    assert affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] == [
+        {"matchExpressions": expressions},
+        {
+            "matchExpressions": [
+                {
+                    "key": "karpenter.k8s.aws/instance-family",
+                    "operator": "In",
+                    "values": ["g5"],
+                }
+            ]
+        },
+    ]
+    assert affinity["preferredDuringSchedulingIgnoredDuringExecution"] == [
+        {"weight": 100, "preference": {"matchExpressions": expressions}}
+    ]
+
+
 @pytest.mark.parametrize(
     ("product", "accepted", "expected"),
     [
@@ -133,7 +173,7 @@ def test_pods_require_an_accepted_product_and_prefer_the_chosen_one() -> None:
 def test_accepted_products(product: str, accepted: list[str], expected: tuple[str, ...]) -> None:
     gpu = GpuChoice(product=product, count=1, resource="r", label="l", accepted_products=accepted)
 
-    assert accepted_products(gpu) == expected
+    assert gpu_nodes(gpu) == (({"key": "l", "operator": "In", "values": list(expected)},),)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_operator.catalog.engine_memory import NEWEST, engine_memory
+from llama_operator.sizing.adapters import Adapters
 from llama_operator.sizing.cache import SIXTEEN_BIT, ElementSize, StageCache, stage_cache
 from llama_operator.sizing.estimate import estimate, largest_context
 from llama_operator.sizing.models.model import HeadsCache, LatentCache, ModelShape, StateCache
@@ -87,7 +88,7 @@ def test_fp8_takes_half(
 
 
 settings = st.builds(
-    lambda shape, gib, utilization, context, seqs, tokens, version: setting(
+    lambda shape, gib, utilization, context, seqs, tokens, version, adapters: setting(
         shape,
         total_gib=gib,
         utilization=utilization,
@@ -95,6 +96,7 @@ settings = st.builds(
         max_num_seqs=seqs,
         max_num_batched_tokens=tokens,
         version=version,
+        adapters=adapters,
     ),
     st.sampled_from([LLAMA_8B, LLAMA_70B]),
     st.integers(16, 180),
@@ -103,6 +105,7 @@ settings = st.builds(
     st.integers(1, 1024),
     st.integers(64, 16_384),
     st.sampled_from(["0.7.2", "0.19.0", "0.33.0"]),
+    st.sampled_from([None, None, Adapters(2, 16), Adapters(16, 128)]),
 )
 
 
@@ -135,7 +138,8 @@ def test_the_parts_add_up_to_the_budget(wanted: Setting) -> None:
         outside = stage.cuda_graph_bytes - inside
         assert found.budget_bytes is not None
         assert found.headroom_bytes == wanted.total_bytes - found.budget_bytes - outside
-        parts = stage.weights_bytes + stage.activation_bytes + stage.non_torch_bytes + inside
+        loaded = stage.weights_bytes + stage.adapter_bytes
+        parts = loaded + stage.activation_bytes + stage.non_torch_bytes + inside
         assert stage.kv_cache_bytes is not None
         assert parts + stage.kv_cache_bytes == found.budget_bytes
 
