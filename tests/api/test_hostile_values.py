@@ -44,7 +44,7 @@ FULL: dict[str, Any] = {
             "cudaGraphs": "Enabled",
             "prefixCaching": "Enabled",
         },
-        "hardware": [{"gpu": "NVIDIA-L40S", "count": 1}],
+        "hardware": [{"gpu": "NVIDIA-L40S", "count": 1, "nodes": 1}],
         "cache": {"claim": {"name": "shared-models", "accessMode": "ReadWriteOnce"}},
         "servedModelNames": ["llama"],
         "auth": {"apiKeySecretRef": {"name": "llama-key", "key": "key"}},

@@ -58,7 +58,7 @@ def created(plane: ControlPlane, namespace: str, body: dict[str, Any]) -> str:
 
 def statefulset(plan: Plan) -> dict[str, Any]:
     body = deployment(tokenSecretRef={"name": "hub-token"})
-    found = render(plan, body, replicas=1, revision="llama-r1").statefulset
+    found = render(plan, body, replicas=1, revision="llama-r1").workload
     return {**found, "metadata": {**found["metadata"], "namespace": None}}
 
 

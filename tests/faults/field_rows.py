@@ -187,6 +187,7 @@ ROWS = (
         "spec.hardware[].count", 2, 4, at(hardware=[{"gpu": A100, "count": 1}]),
         refused=(16, "TooFewGPUs"), keeps_plan=TODAY,
     ),
+    Row("spec.hardware[].nodes", 1, None, refused=(2, "MultiNodeUnavailable")),
     Row("spec.cache", {"claim": {}}, {"image": "example.com/llama:1"}),
     Row(
         "spec.cache.claim", {"name": CLAIMS[0]}, {"storageClassName": STORAGE_CLASSES[0]},

@@ -43,7 +43,7 @@ class Case:
         revision = revision_name(deployment.metadata.name, DIGEST)
         rendered = render(plan, deployment, replicas=deployment.spec.replicas, revision=revision)
         objects = {
-            "statefulset": rendered.statefulset,
+            rendered.workload["kind"].lower(): rendered.workload,
             "service": rendered.service,
             "headless-service": rendered.headless_service,
             "controllerrevision": controller_revision(

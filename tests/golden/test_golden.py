@@ -10,6 +10,7 @@ ALL = [pytest.param(case, id=case.name) for case in CASES]
 def test_the_cases_cover_formats_hubs_and_sizes() -> None:
     assert [case.name for case in CASES] == [
         "405b-fp8-eight-h100",
+        "405b-two-nodes",
         "70b-gptq-two-replicas",
         "8b-awq-lora-claim",
         "8b-awq-modelscope",
@@ -58,12 +59,13 @@ def test_the_numbers_of_the_plan_add_up(case: Case) -> None:
     )
     assert plan.max_concurrency == plan.kv_cache_tokens // plan.max_model_len
     assert plan.max_concurrency >= plan.concurrency
-    assert plan.gpu.count == plan.tensor_parallel_size * plan.pipeline_parallel_size
+    assert plan.gpu_count == plan.tensor_parallel_size * plan.pipeline_parallel_size
     assert plan.host.memory_bytes > plan.host.shm_bytes
 
 
 LAYERS_AND_KV_HEADS_PER_GPU = {
     "405b-fp8-eight-h100": (126, 1, 2),
+    "405b-two-nodes": (63, 1, 2),
     "70b-gptq-two-replicas": (80, 8, 2),
     "8b-awq-template": (32, 8, 2),
     "8b-draft-model-claim": (32, 8, 2),

@@ -93,3 +93,12 @@ class CacheSpec(ApiModel):
         if self.claim is not None:
             return CacheKind.CLAIM
         return CacheKind.HOST_PATH if self.host_path is not None else CacheKind.IMAGE
+
+    @property
+    def is_of_one_node(self) -> bool:
+        """Whether a claim is made that a single node mounts at a time."""
+        return (
+            self.claim is not None
+            and self.claim.name is None
+            and self.claim.access_mode is AccessMode.READ_WRITE_ONCE
+        )

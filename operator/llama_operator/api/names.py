@@ -11,6 +11,9 @@ LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LEADER: Final = "leader"
+WORKER: Final = "worker"
+"""Values of the label for the component: the pod of a replica that answers, and the others."""
 LABEL_JOB: Final = "batch.kubernetes.io/job-name"
 """Set by the Job controller on a Job's pods."""
 FETCH_CONTAINER: Final = "fetch"
@@ -44,6 +47,14 @@ def base_name(name: str) -> str:
 def statefulset_name(name: str, color: str = "a") -> str:
     """Name of the StatefulSet of a color: `<base>-a` or `<base>-b`."""
     return f"{base_name(name)}-{color}"
+
+
+def leader_worker_set_name(name: str) -> str:
+    """Name of the LeaderWorkerSet of replicas on several nodes: `<base>-lws`.
+
+    Its controller makes a StatefulSet and a Service of the same name.
+    """
+    return f"{base_name(name)}-lws"
 
 
 def service_name(name: str) -> str:
@@ -81,14 +92,20 @@ def selector_labels(name: str) -> dict[str, str]:
     return {LABEL_NAME: "llama", LABEL_INSTANCE: name, LABEL_MANAGED_BY: MANAGED_BY}
 
 
+def leader_labels(name: str) -> dict[str, str]:
+    """Labels that select the pods of a deployment that answer, where a replica has several."""
+    return {**selector_labels(name), LABEL_COMPONENT: LEADER}
+
+
 def child_labels(name: str) -> dict[str, str]:
     """Labels of every child."""
     return selector_labels(name)
 
 
-def selector_text(name: str) -> str:
-    """The selector as a string, for the scale subresource."""
-    return ",".join(f"{key}={value}" for key, value in sorted(selector_labels(name).items()))
+def selector_text(name: str, *, leaders: bool = False) -> str:
+    """The selector as a string, for the scale subresource, which counts one pod a replica."""
+    labels = leader_labels(name) if leaders else selector_labels(name)
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def service_url(name: str, namespace: str, scheme: str = "http") -> str:

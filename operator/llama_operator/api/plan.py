@@ -92,7 +92,9 @@ class GpuChoice(ApiModel):
     product: ShortText = Field(
         description="Chosen product as the node label gives it, e.g. NVIDIA-A100-SXM4-80GB."
     )
-    count: Count = Field(description="GPUs of one replica, e.g. 4.")
+    count: Count = Field(
+        description="GPUs of one replica, or of each of its nodes where it takes several, e.g. 4."
+    )
     resource: ShortText = Field(description="Extended resource to request, e.g. nvidia.com/gpu.")
     label: ShortText = Field(
         description="Node label that carries the product, e.g. nvidia.com/gpu.product."
@@ -185,6 +187,9 @@ class Plan(ApiModel):
     gpu: GpuChoice = Field(
         description="GPUs of one replica, e.g. product NVIDIA-A100-SXM4-80GB, count 1."
     )
+    nodes: Count | None = Field(
+        default=None, description="Nodes of one replica where it takes several, e.g. 2."
+    )
     usd_per_hour: ShortText | None = Field(
         default=None,
         description="Price of the GPUs of one replica for an hour, in US dollars, e.g. 27.52; "
@@ -250,3 +255,13 @@ class Plan(ApiModel):
     def cached(self) -> bool:
         """Whether a volume holds the model, so that pods download nothing."""
         return self.cache is not None
+
+    @property
+    def pods(self) -> int:
+        """Pods of one replica, one for each of its nodes."""
+        return self.nodes or 1
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of one replica on all its nodes."""
+        return self.gpu.count * self.pods

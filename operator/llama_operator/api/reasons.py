@@ -30,6 +30,7 @@ class Reason(StrEnum):
     UNSUPPORTED_GPU = "UnsupportedGPU"
     TENSOR_PARALLEL_SIZE = "TensorParallelSize"
     TOO_FEW_GPUS = "TooFewGPUs"
+    MULTI_NODE_UNAVAILABLE = "MultiNodeUnavailable"
     WEIGHTS_TOO_LARGE = "WeightsTooLarge"
     ACTIVATION_TOO_LARGE = "ActivationTooLarge"
     CUDA_GRAPHS_TOO_LARGE = "CUDAGraphsTooLarge"
@@ -162,6 +163,12 @@ REASONS: Final[dict[Reason, ReasonFacts]] = {
     Reason.TOO_FEW_GPUS: ReasonFacts(
         "No node has as many GPUs as a replica needs.",
         "Lower hardware[].count or add larger nodes.",
+        stalled=True,
+    ),
+    Reason.MULTI_NODE_UNAVAILABLE: ReasonFacts(
+        "A replica would need several nodes, which need LeaderWorkerSet, and the cluster has none.",
+        "Install LeaderWorkerSet (https://lws.sigs.k8s.io/docs/installation/); the operator sees "
+        "it by itself. Or choose an alternative on one node.",
         stalled=True,
     ),
     Reason.WEIGHTS_TOO_LARGE: ReasonFacts(

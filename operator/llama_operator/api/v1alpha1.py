@@ -210,8 +210,13 @@ class HardwareSpec(ApiModel):
     )
     count: Annotated[int, Field(ge=1, le=16)] | None = Field(
         default=None,
-        description="GPUs of one replica, which is the tensor parallel size, e.g. 4. "
-        "Unset: the fewest that fit.",
+        description="GPUs of one replica on each of its nodes, which is the tensor parallel size, "
+        "e.g. 4. Unset: the fewest that fit.",
+    )
+    nodes: Annotated[int, Field(ge=1, le=16)] | None = Field(
+        default=None,
+        description="Nodes of one replica, which is the pipeline parallel size, e.g. 2. Several "
+        "need LeaderWorkerSet in the cluster. Unset: one; without count as few as fit.",
     )
 
     rules = (

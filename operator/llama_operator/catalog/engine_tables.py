@@ -16,6 +16,7 @@ FIELDS: Final = (
     "spec.auth",
     "spec.chatTemplate",
     "spec.context.concurrency>256",
+    "spec.hardware[].nodes",
     "spec.hub=ModelScope",
     "spec.lora",
     "spec.lora.adapters.file",

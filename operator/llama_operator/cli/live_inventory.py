@@ -4,12 +4,20 @@ import asyncio
 from collections import Counter
 
 from llama_operator.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from llama_operator.cluster.client import REFUSALS, ApiClient, ApiError, Json, NotFoundError
+from llama_operator.cluster.client import (
+    REFUSALS,
+    ApiClient,
+    ApiError,
+    Json,
+    NotFoundError,
+    Resource,
+)
 from llama_operator.cluster.connection import connect
 from llama_operator.cluster.devices import OF_DRIVER
 from llama_operator.cluster.paging import paged
 from llama_operator.cluster.resources import (
     DEVICE_CLASSES,
+    LEADER_WORKER_SETS,
     LLAMA_DEPLOYMENTS,
     NODES,
     PODS,
@@ -102,7 +110,17 @@ async def _inventory(client: ApiClient, but: tuple[str, str] | None = None) -> I
             continue
         if pod.node and not pod.finished:
             held[pod.node, pod.gpu_resource] += pod.gpus
-    return Inventory(tuple(nodes), held)
+    leader_worker_set = await _serves(client, LEADER_WORKER_SETS)
+    return Inventory(tuple(nodes), held, leader_worker_set=leader_worker_set)
+
+
+async def _serves(client: ApiClient, resource: Resource) -> bool:
+    try:
+        path = f"/apis/{resource.api_version}"
+        answer = await client.request("GET", path, resource="resources", verb="list")
+    except NotFoundError:
+        return False
+    return any(item.get("name") == resource.plural for item in answer.get("resources") or ())
 
 
 async def _devices(client: ApiClient) -> dict[str, NodeDevices]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +31,12 @@ def read_text(option: str, file: str) -> str:
         raise InputError(msg) from None
 
 
-def read_nodes_file(file: str) -> Inventory:
+def read_nodes_file(file: str, *, leader_worker_set: bool = False) -> Inventory:
     """The inventory of a file with Node objects: a List, one Node, or several documents.
+
+    Args:
+        file: name of the file, `-` for standard input.
+        leader_worker_set: whether the cluster has LeaderWorkerSet, which no node tells.
 
     Raises:
         InputError: the file cannot be read, is neither JSON nor YAML, or holds something else than
@@ -41,7 +46,7 @@ def read_nodes_file(file: str) -> Inventory:
     if not nodes:
         msg = f"--nodes {file} holds no Node; {HOW_TO_MAKE}"
         raise InputError(msg)
-    return inventory_from_nodes(nodes)
+    return replace(inventory_from_nodes(nodes), leader_worker_set=leader_worker_set)
 
 
 def _documents(file: str, text: str) -> list[Any]:

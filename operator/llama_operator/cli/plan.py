@@ -16,8 +16,9 @@ from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.explain_view import candidate_objects, print_candidates
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
+from llama_operator.cli.inventory_options import add_leader_worker_set_option, chosen_inventory
 from llama_operator.cli.json_output import print_json
-from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_nodes_file, read_text
+from llama_operator.cli.nodes_file import HOW_TO_MAKE, read_text
 from llama_operator.cli.plan_view import print_outcome
 from llama_operator.cli.price_tolerance_option import (
     add_price_tolerance_option,
@@ -82,6 +83,7 @@ def register(
         "-f", "--file", required=True, metavar="FILE", help="manifest, - for standard input"
     )
     parser.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
+    add_leader_worker_set_option(parser)
     add_catalog_option(parser)
     add_image_registry_option(parser)
     add_price_tolerance_option(parser)
@@ -109,8 +111,7 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
     registry, tolerance = image_registry(arguments), price_tolerance_percent(arguments)
     catalog, errors = load_catalog(arguments)
     tell(errors)
-    inventory = read_nodes_file(arguments.nodes) if arguments.nodes else read_inventory()
-    surveyed = survey(inventory, catalog)
+    surveyed = survey(chosen_inventory(arguments, read_inventory), catalog)
     outcomes = []
     for deployment in found.deployments:
         spec = deployment.spec

@@ -52,6 +52,11 @@ def print_plan(console: Console, plan: Plan) -> None:
         print_wrapped(console, reason)
 
 
+def _stages(plan: Plan) -> str:
+    """Pipeline stages of a replica on several nodes."""
+    return "" if plan.pods == 1 else f", pipeline parallel size {plan.pipeline_parallel_size}"
+
+
 def _facts(plan: Plan) -> dict[str, str]:
     host = plan.host
     return {
@@ -59,7 +64,7 @@ def _facts(plan: Plan) -> dict[str, str]:
         "repository": f"{plan.repository} ({plan.hub}{', gated' if plan.gated else ''})",
         **_draft_facts(plan),
         "engine": f"{plan.engine} {plan.engine_version}, {plan.image}",
-        "GPUs": f"{plan.gpus}, tensor parallel size {plan.tensor_parallel_size}",
+        "GPUs": f"{plan.gpus}, tensor parallel size {plan.tensor_parallel_size}{_stages(plan)}",
         "price": "unknown" if plan.usd_per_hour is None else f"{plan.usd_per_hour} USD an hour",
         "accepted": ", ".join(plan.gpu.accepted_products),
         "context": f"{plan.max_model_len:,} tokens a request",

@@ -18,7 +18,8 @@ from llama_operator.cli.catalog_option import add_catalog_option, load_catalog, 
 from llama_operator.cli.deployment_file import parse_deployments
 from llama_operator.cli.exit_status import EXIT_BAD_INPUT, EXIT_DOES_NOT_FIT, EXIT_FITS
 from llama_operator.cli.image_registry_option import add_image_registry_option, image_registry
-from llama_operator.cli.nodes_file import read_nodes_file, read_text
+from llama_operator.cli.inventory_options import add_leader_worker_set_option, chosen_inventory
+from llama_operator.cli.nodes_file import read_text
 from llama_operator.cli.plan import ReadInventory, no_cluster
 from llama_operator.cli.price_tolerance_option import (
     add_price_tolerance_option,
@@ -35,8 +36,9 @@ Manifest = dict[str, Any]
 Planner = Callable[[LlamaDeployment, Plan | None], Outcome]
 _HOW_TO_MAKE: Final = "make one with `llama-operator plan -o yaml`"
 _DESCRIPTION: Final = """Print the objects that LlamaDeployments would become, as YAML documents:
-Services, StatefulSet, PodDisruptionBudget for two replicas and more, and the
-ControllerRevision that records them. They are what the operator creates; without
+Services, StatefulSet or, for replicas on several nodes, LeaderWorkerSet,
+PodDisruptionBudget for two replicas and more, and the ControllerRevision that records
+them. They are what the operator creates; without
 metadata.uid in FILE they belong to nobody.
 
 The plan is made for the nodes of a file that `kubectl get nodes -o json` wrote, or is
@@ -67,6 +69,7 @@ def register(
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--nodes", metavar="FILE", help="output of kubectl get nodes -o json|yaml")
     source.add_argument("--plan", metavar="FILE", help="output of llama-operator plan -o json|yaml")
+    add_leader_worker_set_option(parser)
     add_catalog_option(parser)
     add_image_registry_option(parser)
     add_price_tolerance_option(parser)
@@ -90,8 +93,7 @@ def run(arguments: argparse.Namespace, read_inventory: ReadInventory = no_cluste
     if arguments.plan:
         planner = plans_of_file(arguments.plan, read_text("--plan", arguments.plan))
     else:
-        inventory = read_nodes_file(arguments.nodes) if arguments.nodes else read_inventory()
-        surveyed = survey(inventory, catalog)
+        surveyed = survey(chosen_inventory(arguments, read_inventory), catalog)
 
         def planner(deployment: LlamaDeployment, current: Plan | None) -> Outcome:
             return plan_on(

@@ -66,7 +66,7 @@ def _row(live: Live) -> dict[str, Any]:
         return row
     memory = plan.memory_per_gpu
     return row | {
-        "gpus": plan.gpu.count * replicas,
+        "gpus": plan.gpu_count * replicas,
         "product": plan.gpu.product,
         "weightsBytesPerGPU": memory.weights_bytes,
         "kvCacheBytesPerGPU": memory.kv_cache_bytes,

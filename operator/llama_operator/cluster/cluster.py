@@ -20,6 +20,7 @@ from llama_operator.cluster.client import (
 )
 from llama_operator.cluster.devices import Devices
 from llama_operator.cluster.ledger import Key, Ledger
+from llama_operator.cluster.optional import OptionalResource
 from llama_operator.cluster.watch import ObjectKey, Watch
 from llama_operator.cluster.writes import Writes
 from llama_operator.planning.inventory import NodeFacts
@@ -27,6 +28,8 @@ from llama_operator.planning.label_values import mapping
 from llama_operator.planning.nodes import node_offers
 from llama_operator.reconcile.observed import Child, PodFacts, child_of
 from llama_operator.reconcile.pods import pod_facts
+from llama_operator.reconcile.revision import LEADER_WORKER_SET_KIND, WORKLOADS
+from llama_operator.render.leader_worker_set import GroupRestart
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +40,7 @@ VANISHED_SECONDS: Final = 0.3
 LOOK_AGAIN_SECONDS: Final = 5.0
 """Pause after a node could not be read."""
 OWN: Final = {"labelSelector": f"{LABEL_MANAGED_BY}={MANAGED_BY}"}
-_TELLING: Final = frozenset({"ControllerRevision", "StatefulSet"})
+_TELLING: Final = frozenset({"ControllerRevision", *WORKLOADS})
 """Kinds of children by which the next rollout is decided."""
 
 
@@ -79,6 +82,12 @@ class Cluster:
             for kind, resource in resources.BY_KIND.items()
         }
         self.writes = Writes(client, self._child_watches)
+        self._groups = OptionalResource(
+            client,
+            self._child_watches[LEADER_WORKER_SET_KIND],
+            self._groups_changed,
+            on_restart,
+        )
         self._pod_watch: Watch[PodFacts] = Watch(
             client,
             resources.PODS,
@@ -95,12 +104,29 @@ class Cluster:
     @property
     def watches(self) -> tuple[Watch[Any], ...]:
         """All watches, to be run and to be looked after."""
-        return (*self._child_watches.values(), self._pod_watch, self._node_watch)
+        return (*self._own_watches, *self._groups.watches)
+
+    @property
+    def _own_watches(self) -> tuple[Watch[Any], ...]:
+        """Those of resources that every cluster has."""
+        children = (
+            watch for kind, watch in self._child_watches.items() if kind != LEADER_WORKER_SET_KIND
+        )
+        return (*children, self._pod_watch, self._node_watch)
+
+    @property
+    def group_restart(self) -> GroupRestart | None:
+        """The best that the cluster's LeaderWorkerSet knows; None in a cluster without it."""
+        if (served := self._groups.served) is None:
+            return None
+        known = GroupRestart.AFTER_START in served.restart_policies
+        return GroupRestart.AFTER_START if known else GroupRestart.ON_POD_RESTART
 
     async def run(self) -> None:
         """Keep the caches until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for watch in self.watches:
+            group.create_task(self._groups.run(), name="optional resources")
+            for watch in self._own_watches:
                 group.create_task(watch.run(), name=f"watch {watch.resource.plural}")
             group.create_task(self._devices.run(), name="watch devices")
             group.create_task(self._look_at_nodes(), name="look at nodes")
@@ -122,8 +148,10 @@ class Cluster:
 
     async def synced(self) -> None:
         """Wait until every cache was filled once."""
-        for watch in self.watches:
+        for watch in self._own_watches:
             await watch.synced.wait()
+        await self._groups.settled()
+        self.ledger.set_leader_worker_set(self.group_restart is not None)
 
     def children(self, key: Key) -> tuple[Child, ...]:
         """Objects that carry the deployment's instance label, as cached."""
@@ -149,7 +177,14 @@ class Cluster:
                 if child.kind == kind and (key[0], child.name) not in found:
                     watch.forget((key[0], child.name))
 
-        await asyncio.gather(*(look(kind) for kind in _TELLING.union(kinds)))
+        served = {*kinds, *_TELLING}
+        if self.group_restart is None:
+            served.discard(LEADER_WORKER_SET_KIND)
+        await asyncio.gather(*(look(kind) for kind in served))
+
+    def _groups_changed(self) -> None:
+        self.ledger.set_leader_worker_set(self.group_restart is not None)
+        self._on_inventory()
 
     def _child_changed(self, key: ObjectKey, old: Child | None, new: Child | None) -> None:
         for child, keep in ((old, False), (new, True)):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 from llama_operator.api.plan import GpuChoice
@@ -15,17 +16,17 @@ Key = tuple[str, str]
 
 
 class Reservation(NamedTuple):
-    """GPUs that a plan takes: those of `replicas`, of which some may be bound already."""
+    """GPUs that a plan takes: those of `pods`, of which some may be bound already."""
 
     resource: str
     products: tuple[str, ...]
-    gpus_per_replica: int
-    replicas: int
+    gpus_per_pod: int
+    pods: int
 
     @classmethod
-    def of(cls, gpu: GpuChoice, replicas: int) -> Self:
-        """What replicas of a plan with these GPUs take."""
-        return cls(gpu.resource, tuple(gpu.accepted_products), gpu.count, replicas)
+    def of(cls, gpu: GpuChoice, pods: int) -> Self:
+        """What so many pods of a plan with these GPUs take."""
+        return cls(gpu.resource, tuple(gpu.accepted_products), gpu.count, pods)
 
 
 class Ledger:
@@ -44,6 +45,11 @@ class Ledger:
         self._reservations: dict[Key, Reservation] = {}
         self._reserved: Counter[tuple[str, tuple[str, ...], int]] = Counter()
         self._surveys: dict[int, tuple[Catalog, Survey]] = {}
+        self._leader_worker_set = False
+
+    def set_leader_worker_set(self, is_there: bool) -> None:
+        """Take whether the cluster has LeaderWorkerSet."""
+        self._leader_worker_set = is_there
 
     def set_node(self, name: str, offers: tuple[NodeFacts, ...]) -> None:
         """Take what a node offers; it is dropped when that is nothing."""
@@ -86,7 +92,7 @@ class Ledger:
     def set_pod(self, namespace: str, old: PodFacts | None, new: PodFacts | None) -> None:
         """Move a pod's GPUs from where it was to where it is.
 
-        A replica that becomes bound leaves its deployment's reservation at the same moment, so
+        A pod that becomes bound leaves its deployment's reservation at the same moment, so
         that its GPUs never count twice.
         """
         before, after = _place(namespace, old), _place(namespace, new)
@@ -112,7 +118,7 @@ class Ledger:
     def reserve(self, key: Key, reservation: Reservation | None) -> None:
         """Set what a deployment takes, its bound pods included; None: nothing."""
         self._count_reserved(key, -1)
-        if reservation is None or reservation.replicas <= 0:
+        if reservation is None or reservation.pods <= 0:
             self._reservations.pop(key, None)
         else:
             self._reservations[key] = reservation
@@ -128,10 +134,10 @@ class Ledger:
             del self._reserved[kind]
 
     def _unbound(self, key: Key) -> int:
-        """Replicas that a deployment will have beyond its bound pods."""
+        """Pods that a deployment will have beyond its bound ones."""
         taken = self._reservations.get(key)
         bound = len(self._bound.get(key, ()))
-        return max(0, taken.replicas - bound) if taken is not None else 0
+        return max(0, taken.pods - bound) if taken is not None else 0
 
     def reserved(self, for_key: Key) -> tuple[Reserved, ...]:
         """What plans of other deployments will take beyond their bound pods."""
@@ -162,12 +168,13 @@ class Ledger:
     def survey(self, for_key: Key, catalog: Catalog, own_pods: Iterable[PodFacts] = ()) -> Survey:
         """The GPUs as one deployment sees them: what it holds or reserved itself is free."""
         stock = self.stock(own_pods)
-        if stock is not self._stock:
-            return with_reserved(survey_stock(stock, catalog), self.reserved(for_key))
-        known = self._surveys.get(id(catalog))
+        known = self._surveys.get(id(catalog)) if stock is self._stock else None
         if known is None:
-            known = self._surveys[id(catalog)] = (catalog, survey_stock(stock, catalog))
-        return with_reserved(known[1], self.reserved(for_key))
+            known = (catalog, survey_stock(stock, catalog))
+            if stock is self._stock:
+                self._surveys[id(catalog)] = known
+        surveyed = with_reserved(known[1], self.reserved(for_key))
+        return replace(surveyed, leader_worker_set=self._leader_worker_set)
 
 
 _Bound = tuple[Key, Place, str, int]

@@ -11,6 +11,17 @@ CONTROLLER_REVISIONS: Final = Resource("apps", "v1", "controllerrevisions", "Con
 SERVICES: Final = Resource("", "v1", "services", "Service")
 DISRUPTION_BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 JOBS: Final = Resource("batch", "v1", "jobs", "Job")
+LEADER_WORKER_SETS: Final = Resource(
+    "leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet"
+)
+"""Of a CRD that a cluster may have or not."""
+CUSTOM_RESOURCES: Final = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
 CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 PODS: Final = Resource("", "v1", "pods", "Pod")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
@@ -33,6 +44,7 @@ BY_KIND: Final = {
         DISRUPTION_BUDGETS,
         JOBS,
         CLAIMS,
+        LEADER_WORKER_SETS,
     )
 }
 """Kinds of children that the operator writes."""

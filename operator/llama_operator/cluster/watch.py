@@ -243,6 +243,13 @@ class Watch(Generic[T]):
         if key in self.store or version > _number(self._version):
             self._set(key, self._project(item), version)
 
+    def clear(self) -> None:
+        """Drop everything, once nothing watches any more: the resource itself is gone."""
+        self._version = ""
+        self.synced.clear()
+        for key in tuple(self.store):
+            self.forget(key)
+
     def forget(self, key: ObjectKey) -> None:
         """Drop an object that the API server says is gone."""
         self._set(key, None, self._versions.get(key, 0))

@@ -49,7 +49,7 @@ class DeploymentMetrics(Collector):
             desired=desired,
             ready=status.ready_replicas or 0,
             product=plan.gpu.product if plan is not None else "",
-            gpus=plan.gpu.count * desired if plan is not None else 0,
+            gpus=plan.gpu_count * desired if plan is not None else 0,
             memory=(
                 memory.weights_bytes,
                 memory.adapter_bytes or 0,

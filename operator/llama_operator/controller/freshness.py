@@ -18,7 +18,7 @@ from llama_operator.reconcile.actions import Create
 from llama_operator.reconcile.decide import Decision
 from llama_operator.reconcile.observed import Child
 
-_RESTORED = frozenset({"StatefulSet", "Service"})
+_RESTORED = frozenset({"LeaderWorkerSet", "StatefulSet", "Service"})
 """Kinds that every deployment has from its first pass on."""
 
 

@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -180,10 +181,18 @@ class Reconciler:
             recorded = self._recorded(key, deployment.metadata.uid, children)
         except SpecError as problem:
             return await self._refuse(key, body, problem, pods), None
-        desired = desire(deployment, recorded, self._planner(key, pods), self._rendering)
+        rendering = replace(self._rendering, group_restart=self._cluster.group_restart)
+        desired = desire(deployment, recorded, self._planner(key, pods), rendering)
         unholdable, fetch_pods = self._cluster.writes.unholdable, self._cluster.fetch_pods(key)
         decision = decide(
-            deployment, desired.revision, children, unholdable, fetch_pods, self._now()
+            deployment,
+            desired.revision,
+            children,
+            unholdable,
+            fetch_pods,
+            self._now(),
+            pods=pods,
+            groups=rendering.group_restart is not None,
         )
         settled = self._settle(key, deployment, desired, decision, children)
         decision = settled.decision
@@ -313,7 +322,7 @@ class Reconciler:
             old = LlamaDeploymentStatus.model_validate(body.get("status") or {})
         except ValidationError:
             old = LlamaDeploymentStatus()
-        ready = sum(pod.ready and not pod.deleting for pod in pods)
+        ready = sum(pod.serves for pod in pods)
         generation = int(body["metadata"].get("generation") or 0)
         status = invalid_status(generation, old, problem, ready, self._now())
         return await self._write_status(key, body, status)

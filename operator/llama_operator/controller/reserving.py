@@ -22,10 +22,10 @@ def reserve(
         ledger.reserve(key, None)
         return ""
     chosen = desired.plan
-    replicas = effective_replicas(deployment)
-    ledger.reserve(key, Reservation.of(chosen.gpu, replicas))
+    wanted = effective_replicas(deployment) * chosen.pods
+    ledger.reserve(key, Reservation.of(chosen.gpu, wanted))
     bound = sum(bool(pod.node) and not pod.deleting and not pod.finished for pod in pods)
-    unbound = replicas - bound
+    unbound = wanted - bound
     if unbound <= 0:
         return ""
     # What its own pods give back goes to those that replace them.

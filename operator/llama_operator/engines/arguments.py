@@ -111,6 +111,7 @@ def asked_fields(spec: LlamaDeploymentSpec) -> tuple[str, ...]:
     asked = {
         "spec.auth": spec.auth is not None,
         "spec.chatTemplate": spec.chat_template is not None,
+        "spec.hardware[].nodes": any((entry.nodes or 1) > 1 for entry in spec.hardware),
         "spec.context.concurrency>256": spec.context.concurrency > SLOTS_LIMIT,
         "spec.lora": bool(adapters),
         "spec.lora.adapters.file": any(adapter.file is not None for adapter in adapters),

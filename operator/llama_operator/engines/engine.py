@@ -105,6 +105,7 @@ class Container:
         drain_seconds: how long requests may finish after SIGTERM.
         termination_grace_period_seconds: until SIGKILL, both of these included.
         secret_args: argv elements after `args` with a value from a Secret.
+        place_args: argv elements after these, in which the kubelet puts variables, `$(NAME)`.
         files: folders with files of Secrets and ConfigMaps.
         https: whether the port and the HTTP probes speak TLS.
     """
@@ -126,6 +127,7 @@ class Container:
     drain_seconds: int
     termination_grace_period_seconds: int
     secret_args: tuple[SecretArgument, ...] = ()
+    place_args: tuple[str, ...] = ()
     files: tuple[Files, ...] = ()
     https: bool = False
 

@@ -15,6 +15,7 @@ from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.catalog.rows import Publication
 from llama_operator.errors import SpecError
+from llama_operator.planning.candidates import SPREAD_NODES
 from llama_operator.planning.choices import (
     Choice,
     choices,
@@ -89,8 +90,9 @@ def alternatives(ground: Ground) -> tuple[Alternative, ...]:
 
     Order: another engine, where the named one does not load the format; shorter context, fewer
     requests at once, larger share of the memory, fp8 KV cache, smaller batch, no CUDA graphs, no
-    draft model, more GPUs, lighter quantization, other GPUs of the cluster; memory model, section
-    8. Of other engines the first that fits, of each other format the best quantization.
+    draft model, more GPUs, lighter quantization, other GPUs of the cluster, more nodes; memory
+    model, section 8. Of other engines the first that fits, of each other format the best
+    quantization.
     """
     found: dict[str, Alternative] = {}
     for title, patch in _proposals(ground):
@@ -163,6 +165,7 @@ def _proposals(ground: Ground) -> Iterator[tuple[str, Patch]]:
     yield from _more_gpus(ground)
     yield from _lighter(ground)
     yield from _other_gpus(ground)
+    yield from _more_nodes(ground)
 
 
 def _without_draft(ground: Ground) -> Iterator[tuple[str, Patch]]:
@@ -272,6 +275,20 @@ def _more_gpus(ground: Ground) -> Iterator[tuple[str, Patch]]:
             entries = [other.to_object() for other in ground.spec.hardware]
             entries[index] = {**entries[index], "count": size}
             yield f"count {size} of {entry.gpu}", {"hardware": entries}
+
+
+def _more_nodes(ground: Ground) -> Iterator[tuple[str, Patch]]:
+    """More nodes for an entry of spec.hardware that fixes a count or nodes."""
+    if not ground.survey.leader_worker_set:
+        return
+    for index, entry in enumerate(ground.spec.hardware):
+        if entry.count is None and entry.nodes is None:
+            continue  # several nodes were tried unasked
+        for nodes in SPREAD_NODES:
+            if nodes > (entry.nodes or 1):
+                entries = [other.to_object() for other in ground.spec.hardware]
+                entries[index] = {**entries[index], "nodes": nodes}
+                yield f"nodes {nodes} of {entry.gpu}", {"hardware": entries}
 
 
 def _lighter(ground: Ground) -> Iterator[tuple[str, Patch]]:

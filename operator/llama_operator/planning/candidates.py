@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from llama_operator.api.enums import KvCacheDType
 from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import HardwareSpec, LlamaDeploymentSpec
-from llama_operator.catalog.engine_tables import EngineImage, engine_images
+from llama_operator.catalog.engine_tables import EngineImage, engine_images, engine_limits
 from llama_operator.catalog.rows import EngineVersion, Scheme
 from llama_operator.engines.loading import load_refusal
-from llama_operator.planning.choices import Choice
-from llama_operator.planning.survey import GpuPool
+from llama_operator.planning.choices import Choice, nodes_obstacle
+from llama_operator.planning.survey import GpuPool, Survey
+from llama_operator.planning.wording import counted
 from llama_operator.sizing.division import TENSOR_PARALLEL_SIZES, engine_division_obstacle
 from llama_operator.sizing.settings import default_dtype
 
@@ -23,6 +24,10 @@ FP8_KV_CAPABILITY: Final = (8, 0)
 
 _ENGINE_DTYPES: Final = {"bf16": "bfloat16", "fp16": "float16"}
 """Names of compute dtypes for `--dtype`."""
+SPREAD_NODES: Final = (2, 3, 4)
+"""Nodes of one replica that are tried unasked; each is a pipeline stage of its own."""
+NODES_FIELD: Final = "spec.hardware[].nodes"
+"""The field of engine_limits.csv for engines that do not run over several nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +35,54 @@ class Candidate:
     """GPUs of one pool that a replica might run on.
 
     `preference` is the index of the entry of spec.hardware that allows them, 0 without entries.
+    `tensor_parallel_size` are GPUs of each of the `nodes`, which are as many pipeline stages.
     """
 
     pool: GpuPool
     tensor_parallel_size: int
     preference: int
+    nodes: int = 1
 
     @property
     def gpus(self) -> str:
-        """The GPUs for people, e.g. `4x NVIDIA-A10G`."""
-        return f"{self.tensor_parallel_size}x {self.pool.product}"
+        """The GPUs for people, e.g. `4x NVIDIA-A10G`, on several nodes `2 nodes of 8x ...`."""
+        on_each = f"{self.tensor_parallel_size}x {self.pool.product}"
+        return on_each if self.nodes == 1 else f"{self.nodes} nodes of {on_each}"
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of one replica on all its nodes."""
+        return self.tensor_parallel_size * self.nodes
 
     @property
     def micro_usd_per_hour(self) -> int | None:
         """Price of a replica in millionths of a dollar; None when the GPU has none."""
         price = self.pool.micro_usd_per_hour
-        return None if price is None else self.tensor_parallel_size * price
+        return None if price is None else self.gpu_count * price
 
 
 def candidates(
-    spec: LlamaDeploymentSpec,
-    choice: Choice,
-    pools: tuple[GpuPool, ...],
-    *,
-    undivided: bool = False,
+    spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey, *, undivided: bool = False
 ) -> Iterator[Candidate]:
     """GPUs that the spec allows, by preference and pool, fewest of each pool first.
 
-    A count that the user fixed and a single GPU are always tried, so that a refusal can say what is
-    wrong with them.
+    All are of one node but where an entry of spec.hardware asks for several; those are left out in
+    a cluster without LeaderWorkerSet. A count that the user fixed and a single GPU are always
+    tried, so that a refusal can say what is wrong with them.
 
     Args:
         spec: what to serve.
         choice: one publication and its engine.
-        pools: the GPUs of the cluster.
+        surveyed: the GPUs of the cluster.
         undivided: give counts too that the model does not divide by, for those who ask why not.
     """
-    for preference, pool, count in _allowed(spec.hardware, pools):
+    for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
         if preferred_engine(choice, pool) is not None:
+            continue
+        if nodes is not None and nodes > 1:
+            size = count or _whole_node(choice, pool, nodes)
+            if surveyed.leader_worker_set:
+                yield Candidate(pool, size, preference, nodes)
             continue
         if count is not None:
             yield Candidate(pool, count, preference)
@@ -78,6 +93,31 @@ def candidates(
             obstacle = _division_obstacle(choice, size)
             if undivided or size == 1 or obstacle is None:
                 yield Candidate(pool, size, preference)
+
+
+def spread(spec: LlamaDeploymentSpec, choice: Choice, surveyed: Survey) -> Iterator[Candidate]:
+    """Several whole nodes of a pool, fewest first, where the spec fixes neither count nor nodes.
+
+    They rank after everything on one node: activations go from stage to stage over the network.
+    """
+    if spans_nodes_obstacle(choice) is not None or nodes_obstacle(spec) is not None:
+        return
+    for preference, pool, count, nodes in _allowed(spec.hardware, surveyed.pools):
+        if count is not None or nodes is not None or not pool.divisible:
+            continue
+        if preferred_engine(choice, pool) is not None:
+            continue
+        for wanted in SPREAD_NODES:
+            size = _whole_node(choice, pool, wanted)
+            if pool.nodes_with(size) < wanted:
+                break
+            if _division_obstacle(choice, size, wanted) is None:
+                yield Candidate(pool, size, preference, wanted)
+
+
+def spans_nodes_obstacle(choice: Choice) -> str | None:
+    """Why the engine of a choice does not run over several nodes; None when it does."""
+    return engine_limits(choice.version.engine, choice.version.numbers).get(NODES_FIELD)
 
 
 def preferred_engine(choice: Choice, pool: GpuPool) -> EngineVersion | None:
@@ -102,15 +142,17 @@ def gpu_refusal(
             f"an fp8 KV cache needs compute capability {_dotted(FP8_KV_CAPABILITY)}, "
             f"it has {_dotted(capability)}"
         )
-    obstacle = _division_obstacle(choice, size)
+    obstacle = _division_obstacle(choice, size, candidate.nodes)
     if obstacle is not None:
         return Reason.TENSOR_PARALLEL_SIZE, obstacle
-    if size > 1 and not pool.divisible:
+    if candidate.gpu_count > 1 and not pool.divisible:
         return Reason.TENSOR_PARALLEL_SIZE, (
             "MIG slices and shared GPUs cannot be joined, so count must be 1"
         )
     if size > pool.largest_cards:
         return Reason.TOO_FEW_GPUS, f"the largest node has {pool.largest_cards}"
+    if (there := pool.nodes_with(size)) < candidate.nodes:
+        return Reason.TOO_FEW_GPUS, f"{counted(there, 'node')} with {counted(size, 'GPU')} there"
     return None
 
 
@@ -186,13 +228,22 @@ def _runs(image: EngineImage, driver: int | None) -> bool:
     return driver is None or driver >= image.min_driver
 
 
-def _division_obstacle(choice: Choice, size: int) -> str | None:
+def _division_obstacle(choice: Choice, size: int, nodes: int = 1) -> str | None:
     engine, draft = choice.version.engine, choice.draft
-    obstacle = engine_division_obstacle(engine, choice.shape, choice.scheme, size)
+    obstacle = engine_division_obstacle(
+        engine, choice.shape, choice.scheme, size, pipeline_parallel_size=nodes
+    )
     if obstacle is not None or draft is None:
         return obstacle
     obstacle = engine_division_obstacle(engine, draft.shape, draft.scheme, size)
     return None if obstacle is None else f"of its draft model {obstacle}"
+
+
+def _whole_node(choice: Choice, pool: GpuPool, nodes: int) -> int:
+    """GPUs of the largest node, or the most of them over which a stage divides."""
+    sizes = [size for size in TENSOR_PARALLEL_SIZES if size <= pool.largest_cards]
+    whole = (size for size in reversed(sizes) if _division_obstacle(choice, size, nodes) is None)
+    return next(whole, 1)
 
 
 def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) -> str:
@@ -200,16 +251,23 @@ def compute_dtype(scheme: Scheme, compute_capability: tuple[int, int] | None) ->
     return _ENGINE_DTYPES[default_dtype(scheme, compute_capability)]
 
 
-def _allowed(
-    hardware: list[HardwareSpec], pools: tuple[GpuPool, ...]
-) -> Iterator[tuple[int, GpuPool, int | None]]:
+class _Allowed(NamedTuple):
+    """A pool that an entry of spec.hardware allows, with its count and nodes where it has them."""
+
+    preference: int
+    pool: GpuPool
+    gpus: int | None
+    nodes: int | None
+
+
+def _allowed(hardware: list[HardwareSpec], pools: tuple[GpuPool, ...]) -> Iterator[_Allowed]:
     if not hardware:
         for pool in pools:
-            yield 0, pool, None
+            yield _Allowed(0, pool, None, None)
     for preference, entry in enumerate(hardware):
         for pool in pools:
             if pool.product == entry.gpu:
-                yield preference, pool, entry.count
+                yield _Allowed(preference, pool, entry.count, entry.nodes)
 
 
 def _dotted(capability: tuple[int, ...]) -> str:

@@ -4,10 +4,11 @@ from llama_operator.api.plan import Plan
 from llama_operator.planning.survey import Survey
 from llama_operator.planning.wording import counted
 from llama_operator.sizing.host import HostNeeds
+from llama_operator.units import ceil_div
 
 
-def waiting_message(plan: Plan, replicas: int, surveyed: Survey) -> str:
-    """What replicas of a recorded plan wait for; empty when all of them would start now.
+def waiting_message(plan: Plan, pods: int, surveyed: Survey) -> str:
+    """What pods of a recorded plan wait for; empty when all of them would start now.
 
     The text counts nothing that changes with other people's pods, so that it stays the same while
     the situation does.
@@ -23,10 +24,12 @@ def waiting_message(plan: Plan, replicas: int, surveyed: Survey) -> str:
         for pool in surveyed.pools
         if pool.resource == plan.gpu.resource and pool.product in plan.gpu.accepted_products
     )
-    if free >= replicas:
+    if free >= pods:
         return ""
+    where = "one node" if plan.pods == 1 else f"each of {plan.pods} nodes"
     products = " or ".join(plan.gpu.accepted_products)
     return (
-        f"waiting for {counted(plan.gpu.count, 'free GPU')} {products} on one node "
-        f"for each of {counted(replicas, 'replica')}; the plan fits this cluster, its GPUs are busy"
+        f"waiting for {counted(plan.gpu.count, 'free GPU')} {products} on {where} "
+        f"for each of {counted(ceil_div(pods, plan.pods), 'replica')}; "
+        f"the plan fits this cluster, its GPUs are busy"
     )

@@ -287,6 +287,20 @@ def _passes(
     return True
 
 
+def nodes_obstacle(spec: LlamaDeploymentSpec) -> SpecError | None:
+    """Why a spec cannot be followed on several nodes, by any engine; None when it can."""
+    if spec.cache is not None and spec.cache.is_of_one_node:
+        return SpecError(
+            "spec.cache.claim.accessMode",
+            "a replica on several nodes mounts the claim on each; write ReadWriteMany",
+        )
+    if spec.speculative is not None:
+        # SGLang refuses to start (sgl-project/sglang#37154); vLLM's drafts by lookup fail or are
+        # not shown to work over stages (vllm-project/vllm#57817).
+        return SpecError("spec.speculative", "drafts do not work on several nodes; leave it out")
+    return None
+
+
 def _check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
     """Check that an engine version can follow a spec, and its steps hold a prompt where they must.
 
@@ -294,6 +308,9 @@ def _check_fields(spec: LlamaDeploymentSpec, version: EngineVersion) -> None:
         SpecError: it cannot; names the field.
     """
     check_fields(spec, version)
+    asks_nodes = any((entry.nodes or 1) > 1 for entry in spec.hardware)
+    if asks_nodes and (obstacle := nodes_obstacle(spec)) is not None:
+        raise obstacle
     context, tokens = spec.context.max_model_len, spec.memory.max_num_batched_tokens
     whole = engine_memory(version.engine, version.numbers).whole_prefill_tokens
     if context is not None and tokens is not None and tokens < context <= whole:

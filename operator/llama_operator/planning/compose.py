@@ -88,6 +88,7 @@ def compose(spec: LlamaDeploymentSpec, fit: Fit, image_registry: str = "") -> Pl
             accepted_products=sorted({accepted.product for accepted in fit.accepted}),
             node_selectors=node_selectors(pool, fit.accepted),
         ),
+        nodes=candidate.nodes if candidate.nodes > 1 else None,
         usd_per_hour=None
         if candidate.micro_usd_per_hour is None
         else format_usd(candidate.micro_usd_per_hour),
@@ -158,11 +159,15 @@ def waiting_message(fit: Fit) -> str:
     """Which GPUs a plan waits for; empty when all replicas fit now."""
     if fit.fits_now:
         return ""
-    gpus = fit.trial.candidate.tensor_parallel_size
+    candidate = fit.trial.candidate
+    if candidate.nodes == 1:
+        each = f"{candidate.tensor_parallel_size}, each on one node"
+    else:
+        each = f"{candidate.nodes} nodes with {candidate.tensor_parallel_size} each"
     free = ", ".join(f"{pool.free_cards} of {pool.cards} {pool.product}" for pool in fit.accepted)
     return (
-        f"needs {counted(fit.wanted_replicas * gpus, 'GPU')} "
-        f"({counted(fit.wanted_replicas, 'replica')} of {gpus}, each on one node); "
+        f"needs {counted(fit.wanted_replicas * candidate.gpu_count, 'GPU')} "
+        f"({counted(fit.wanted_replicas, 'replica')} of {each}); "
         f"free: {free}; room for {counted(fit.free_replicas, 'replica')} now"
     )
 
@@ -269,9 +274,16 @@ def _gpu_reason(spec: LlamaDeploymentSpec, fit: Fit) -> str:
     candidate = fit.trial.candidate
     if fit.kept:
         return f"{candidate.gpus}: today's placement, which still holds it"
+    entry = f"spec.hardware[{candidate.preference}]"
+    if candidate.nodes > 1 and (
+        not spec.hardware or spec.hardware[candidate.preference].nodes is None
+    ):
+        return (
+            f"{candidate.gpus}: the fewest nodes that fit; none holds it alone, so each computes "
+            f"a pipeline stage and hands activations on over the network"
+        )
     if not spec.hardware:
         return f"{_priced(candidate)}: {_price_reason(fit)}"
-    entry = f"spec.hardware[{candidate.preference}]"
     if spec.hardware[candidate.preference].count is None:
         return f"{candidate.gpus}: the fewest that fit of {entry}"
     return f"{candidate.gpus}: as {entry} says"

@@ -1,6 +1,6 @@
 """Which choice on which GPUs: the ranking of what fits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -13,6 +13,7 @@ from llama_operator.planning.candidates import (
     compute_dtype,
     engine_image,
     gpu_refusal,
+    spread,
 )
 from llama_operator.planning.choices import Choice
 from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT, is_within, rank
@@ -52,6 +53,7 @@ class Fit:
             and mine.choice.version is its.choice.version
             and mine.candidate.pool is its.candidate.pool
             and mine.candidate.tensor_parallel_size == its.candidate.tensor_parallel_size
+            and mine.candidate.nodes == its.candidate.nodes
         )
 
 
@@ -69,7 +71,7 @@ class Misfit:
         return tuple(
             attempt(self.spec, choice, candidate)
             for choice in self.options
-            for candidate in candidates(self.spec, choice, self.survey.pools)
+            for candidate in _all_candidates(self.spec, choice, self.survey)
         )
 
     @cached_property
@@ -79,7 +81,7 @@ class Misfit:
             trial
             for choice in self.options
             for trial in roomiest(
-                self.spec, choice, candidates(self.spec, choice, self.survey.pools)
+                self.spec, choice, _all_candidates(self.spec, choice, self.survey)
             )
         )
         concurrency = self.spec.context.concurrency
@@ -94,6 +96,8 @@ def decide(
     price_tolerance_percent: int = PRICE_TOLERANCE_PERCENT,
 ) -> Fit | Misfit:
     """The best placement of the first choice that fits on any GPUs here, free or not.
+
+    Several nodes, unless the spec asks for them, come after all choices on one node.
 
     Ranking: the order of spec.hardware, then the price of a replica, then fewer GPUs, then higher
     memory bandwidth, then the product's name. The first that is free now wins (on the product
@@ -120,14 +124,49 @@ def _fresh(
     spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey, tolerance_percent: int
 ) -> Fit | Misfit:
     for choice in options:
-        fit = _first(spec, choice, survey, tolerance_percent)
+        found = candidates(spec, choice, survey)
+        fit = _first(spec, choice, survey, found, tolerance_percent)
         if fit is not None:
             return fit
+    if survey.leader_worker_set:
+        over_nodes = spread_fit(spec, options, survey, tolerance_percent)
+        if over_nodes is not None:
+            return over_nodes
     return Misfit(spec, options, survey)
 
 
+def spread_fit(
+    spec: LlamaDeploymentSpec, options: Sequence[Choice], survey: Survey, tolerance_percent: int
+) -> Fit | None:
+    """The best placement on several nodes that nobody asked for, whether or not they can be used.
+
+    Args:
+        spec: what to serve.
+        options: publications, best first.
+        survey: the GPUs of the cluster.
+        tolerance_percent: how much more GPUs may cost that are free now.
+    """
+    fits = (
+        _first(spec, choice, survey, spread(spec, choice, survey), tolerance_percent)
+        for choice in options
+    )
+    return next((fit for fit in fits if fit is not None), None)
+
+
+def _all_candidates(
+    spec: LlamaDeploymentSpec, choice: Choice, survey: Survey
+) -> Iterator[Candidate]:
+    yield from candidates(spec, choice, survey)
+    if survey.leader_worker_set:
+        yield from spread(spec, choice, survey)
+
+
 def _first(
-    spec: LlamaDeploymentSpec, choice: Choice, survey: Survey, tolerance_percent: int
+    spec: LlamaDeploymentSpec,
+    choice: Choice,
+    survey: Survey,
+    found: Iterable[Candidate],
+    tolerance_percent: int,
 ) -> Fit | None:
     """The first trial by rank that is free on its own product; without one the best that fits.
 
@@ -139,7 +178,7 @@ def _first(
     fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
     cheapest: dict[int, int | None] = {}
-    for candidate in sorted(candidates(spec, choice, survey.pools), key=rank):
+    for candidate in sorted(found, key=rank):
         key = (candidate.preference, candidate.pool.product, candidate.pool.resource)
         price = candidate.micro_usd_per_hour
         if key in done or not is_within(
@@ -170,7 +209,7 @@ def own_free_replicas(trial: Trial) -> int:
     candidate, host = trial.candidate, trial.host
     if host is None:
         return 0
-    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host)
+    return candidate.pool.free_replicas(candidate.tensor_parallel_size, host, candidate.nodes)
 
 
 def _today(
@@ -189,11 +228,12 @@ def _today(
             current.engine,
         ):
             continue
-        for candidate in candidates(spec, choice, survey.pools):
+        for candidate in _all_candidates(spec, choice, survey):
             if (
                 candidate.pool.product == current.gpu.product
                 and candidate.pool.resource == current.gpu.resource
                 and candidate.tensor_parallel_size == current.gpu.count
+                and candidate.nodes == current.pods
             ):
                 trial = attempt(spec, choice, candidate)
                 if trial.verdict is None:
@@ -217,7 +257,7 @@ def _fit(
         others = [pool for pool in accepted if pool is not trial.candidate.pool]
         accepted = (trial.candidate.pool, *others[: ACCEPTED_LIMIT - 1])
     free = sum(
-        pool.free_replicas(trial.candidate.tensor_parallel_size, trial.host)
+        pool.free_replicas(trial.candidate.tensor_parallel_size, trial.host, trial.candidate.nodes)
         for pool in accepted
         if trial.host is not None
     )
@@ -234,6 +274,8 @@ def _accepts(
     """
     chosen, setting, choice = trial.candidate, trial.setting, trial.choice
     size = chosen.tensor_parallel_size
+    if chosen.nodes > 1:  # stages on other GPUs than each other would wait for the slowest
+        return False
     if setting is None or pool.resource != chosen.pool.resource:
         return False
     if not spec.hardware:
@@ -241,7 +283,10 @@ def _accepts(
         if not is_within(pool.micro_usd_per_hour, cheapest, tolerance_percent):
             return False
     elif not any(
-        entry.gpu == pool.product and entry.count in (None, size) for entry in spec.hardware
+        entry.gpu == pool.product
+        and entry.count in (None, size)
+        and entry.nodes in (None, chosen.nodes)
+        for entry in spec.hardware
     ):
         return False
     candidate = Candidate(pool, size, chosen.preference)

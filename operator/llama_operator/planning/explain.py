@@ -11,7 +11,7 @@ from llama_operator.api.reasons import Reason
 from llama_operator.api.v1alpha1 import LlamaDeploymentSpec
 from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import SpecError
-from llama_operator.planning.candidates import Candidate, candidates, preferred_engine
+from llama_operator.planning.candidates import Candidate, candidates, preferred_engine, spread
 from llama_operator.planning.choices import Choice, check_context, choices, lacks_token
 from llama_operator.planning.decide import Fit, decide, own_free_replicas
 from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT, is_within, rank
@@ -104,7 +104,7 @@ class _Asked:
             (
                 (VERDICTS.index(row.verdict), index, rank(candidate), row)
                 for index, choice in enumerate(self.options)
-                for candidate in candidates(self.spec, choice, self.survey.pools, undivided=True)
+                for candidate in self._candidates(choice, fit)
                 for row in (self._row(attempt(self.spec, choice, candidate, longest=False), fit),)
             ),
             key=itemgetter(0, 1, 2),
@@ -112,9 +112,17 @@ class _Asked:
         told = (*self._not_preferred(), *self._gated(), *self._unlisted())
         return (*(row for *_, row in ranked), *told)
 
+    def _candidates(self, choice: Choice, fit: Fit | None) -> Iterator[Candidate]:
+        """All that are tried; several nodes only where one was not enough."""
+        yield from candidates(self.spec, choice, self.survey, undivided=True)
+        if self.survey.leader_worker_set and (fit is None or fit.trial.candidate.nodes > 1):
+            yield from spread(self.spec, choice, self.survey)
+
     def _row(self, trial: Trial, fit: Fit | None) -> ExplainedRow:
         choice, candidate = trial.choice, trial.candidate
         verdict, reason = self._verdict(trial, fit)
+        if candidate.nodes > 1:
+            reason = f"on {candidate.nodes} nodes: {reason}"
         return ExplainedRow(
             verdict,
             reason,
@@ -123,7 +131,7 @@ class _Asked:
             format=choice.publication.format,
             quantization=choice.publication.quantization,
             product=candidate.pool.product,
-            count=candidate.tensor_parallel_size,
+            count=candidate.gpu_count,
             micro_usd_per_hour=candidate.micro_usd_per_hour,
             fits_now=trial.verdict is None and self._is_free(trial),
             needed_bytes=trial.needed_bytes,
@@ -225,8 +233,8 @@ def _is_same(one: Trial, other: Trial) -> bool:
     return (
         one.choice is other.choice
         and mine.pool is its.pool
-        and (mine.preference, mine.tensor_parallel_size)
-        == (its.preference, its.tensor_parallel_size)
+        and (mine.preference, mine.tensor_parallel_size, mine.nodes)
+        == (its.preference, its.tensor_parallel_size, its.nodes)
     )
 
 
@@ -259,8 +267,8 @@ def _ranks_after(candidate: Candidate, best: Candidate) -> str:
         return "has no known price"
     if price is not None and cheapest is not None and price != cheapest:
         return f"costs {format_usd(price)} instead of {format_usd(cheapest)} USD an hour"
-    if candidate.tensor_parallel_size != best.tensor_parallel_size:
-        return f"takes {candidate.tensor_parallel_size} GPUs instead of {best.tensor_parallel_size}"
+    if candidate.gpu_count != best.gpu_count:
+        return f"takes {candidate.gpu_count} GPUs instead of {best.gpu_count}"
     if candidate.pool.gpu.bandwidth_bytes_per_second != best.pool.gpu.bandwidth_bytes_per_second:
         return "has less memory bandwidth"
     return "comes later by name"

@@ -43,10 +43,15 @@ def _cores(host: HostNeeds) -> str:
     return f"{host.cpu_millicores / MILLICORES:g} cores"
 
 
-def host_shortage(pool: GpuPool, cards: int, host: HostNeeds) -> str:
-    """What every node of the pool with enough cards lacks; empty when one has all."""
+def host_shortage(pool: GpuPool, cards: int, host: HostNeeds, nodes: int = 1) -> str:
+    """What nodes of the pool with enough cards lack; empty when so many of them have all."""
     groups = [group for group in pool.groups if group.cards >= cards]
-    if any(group.host_replicas(host) for group in groups):
+    there = sum(
+        count
+        for (group, _), count in pool.free.items()
+        if group.cards >= cards and group.host_replicas(host)
+    )
+    if there >= nodes:
         return ""
     best = {
         "CPU": (max(group.cpu_millicores for group in groups), host.cpu_millicores),

@@ -62,7 +62,7 @@ class NodeFacts:
 Stock = Mapping[tuple[NodeFacts, int], int]
 """How many nodes offer the same, with the same number of GPUs held; the names are empty."""
 Reserved = tuple[str, tuple[str, ...], int, int]
-"""Extended resource, accepted products, GPUs of one replica, replicas."""
+"""Extended resource, accepted products, GPUs of one pod, pods."""
 Place = tuple[str, str]
 """Node and extended resource."""
 
@@ -72,11 +72,13 @@ class Inventory:
     """All GPUs by node and resource, and those that are taken.
 
     `held` counts GPUs of bound pods. `reserved` counts GPUs of plans whose pods are not bound yet.
+    `leader_worker_set`: whether the cluster has LeaderWorkerSet.
     """
 
     nodes: tuple[NodeFacts, ...] = ()
     held: Mapping[Place, int] = field(default_factory=dict)
     reserved: tuple[Reserved, ...] = ()
+    leader_worker_set: bool = False
 
     def stock(self) -> Stock:
         """The nodes, counted."""

@@ -9,7 +9,7 @@ from llama_operator.errors import SpecError
 from llama_operator.planning.alternatives import Ground, alternatives
 from llama_operator.planning.choices import check_context, choices, lacks_token, token_required
 from llama_operator.planning.compose import compose, waiting_message
-from llama_operator.planning.decide import Fit, decide
+from llama_operator.planning.decide import Fit, decide, spread_fit
 from llama_operator.planning.inventory import Inventory
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
 from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT
@@ -17,7 +17,9 @@ from llama_operator.planning.refuse import (
     refuse_cluster,
     refuse_hardware,
     refuse_misfit,
+    refuse_nodes,
     refuse_spec,
+    refuse_spread,
 )
 from llama_operator.planning.survey import Survey, survey
 
@@ -81,6 +83,8 @@ def plan_on(
     here = {pool.product for pool in surveyed.pools}
     if spec.hardware and not any(entry.gpu in here for entry in spec.hardware):
         return _with_alternatives(ground, refuse_hardware(spec, surveyed))
+    if (lacking := refuse_nodes(spec, surveyed)) is not None:
+        return _with_alternatives(ground, lacking)
     outcome = decide(spec, options, surveyed, current, price_tolerance_percent)
     if isinstance(outcome, Fit):
         for row in outcome.trial.choice.publications:
@@ -88,7 +92,12 @@ def plan_on(
                 return _with_alternatives(ground, refuse_spec(token_required(row, catalog)))
         found = compose(spec, outcome, image_registry)
         return Planned(found, outcome.fits_now, waiting_message(outcome))
-    return _with_alternatives(replace(ground, misfit=outcome), refuse_misfit(outcome.trials))
+    refusal = refuse_misfit(outcome.trials)
+    if not surveyed.leader_worker_set:
+        over_nodes = spread_fit(spec, options, surveyed, price_tolerance_percent)
+        if over_nodes is not None:
+            refusal = refuse_spread(refusal, over_nodes.trial)
+    return _with_alternatives(replace(ground, misfit=outcome), refusal)
 
 
 def _with_alternatives(ground: Ground, refusal: Refusal) -> Refusal:

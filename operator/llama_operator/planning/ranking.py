@@ -20,7 +20,7 @@ def rank(candidate: Candidate) -> tuple[int, bool, int, int, int, str, str]:
         candidate.preference,
         price is None,
         price or 0,
-        candidate.tensor_parallel_size,
+        candidate.gpu_count,
         -candidate.pool.gpu.bandwidth_bytes_per_second,
         candidate.pool.product,
         candidate.pool.resource,

@@ -1,6 +1,7 @@
 """Why nothing fits: one reason, one message, the bytes needed and there."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -14,6 +15,10 @@ from llama_operator.planning.trials import STAGES, Trial
 from llama_operator.planning.wording import counted, memory_parts, requests_text
 from llama_operator.units import format_gib
 
+LACKS_NODES: Final = (
+    "a replica on several nodes needs LeaderWorkerSet (leaderworkerset.x-k8s.io/v1), which this "
+    "cluster does not have"
+)
 TOLD_LIMIT: Final = 8
 """Products that one message explains."""
 SHORTAGES: Final[Mapping[Reason, str]] = {
@@ -63,6 +68,27 @@ def refuse_hardware(spec: LlamaDeploymentSpec, survey: Survey) -> Refusal:
     )
 
 
+def refuse_nodes(spec: LlamaDeploymentSpec, survey: Survey) -> Refusal | None:
+    """The refusal of a spec that only asks for several nodes where these cannot be had."""
+    here = {pool.product for pool in survey.pools}
+    asked = [entry for entry in spec.hardware if entry.gpu in here]
+    if survey.leader_worker_set or not asked or any((entry.nodes or 1) == 1 for entry in asked):
+        return None
+    return Refusal(
+        Reason.MULTI_NODE_UNAVAILABLE,
+        f"spec.hardware asks for {asked[0].nodes} nodes of {asked[0].gpu}; {LACKS_NODES}",
+    )
+
+
+def refuse_spread(refusal: Refusal, over_nodes: Trial) -> Refusal:
+    """The refusal of what no node holds alone and several would, could they be used."""
+    return replace(
+        refusal,
+        reason=Reason.MULTI_NODE_UNAVAILABLE,
+        message=f"{refusal.message}; {over_nodes.candidate.gpus} hold it, but {LACKS_NODES}",
+    )
+
+
 def refuse_misfit(trials: Sequence[Trial]) -> Refusal:
     """The refusal of a spec that fits no GPUs here, told by the trial that came nearest."""
     trial = nearest(trials)
@@ -103,7 +129,7 @@ def _nearness(trial: Trial) -> tuple[int, float, int, str]:
     share = 0.0
     if needed and available and trial.verdict is not Reason.HOST_TOO_SMALL:
         share = available / needed
-    return stage, share, -candidate.tensor_parallel_size, candidate.pool.product
+    return stage, share, -candidate.gpu_count, candidate.pool.product
 
 
 def _without_bytes(trial: Trial, reason: Reason, trials: Sequence[Trial]) -> str:

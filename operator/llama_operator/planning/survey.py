@@ -85,12 +85,20 @@ class GpuPool:
         """Free cards of all nodes."""
         return sum(cards * nodes for (_, cards), nodes in self.free.items())
 
-    def free_replicas(self, gpus: int, host: HostNeeds) -> int:
-        """Replicas that start now, each on one node with `gpus` free cards and room beside them."""
-        return sum(
+    def nodes_with(self, cards: int) -> int:
+        """Nodes with so many cards, free or not."""
+        return sum(nodes for (group, _), nodes in self.free.items() if group.cards >= cards)
+
+    def free_replicas(self, gpus: int, host: HostNeeds, pods: int = 1) -> int:
+        """Replicas that start now, each of some pods with `gpus` free cards and room beside them.
+
+        No pod is divided over nodes.
+        """
+        places = sum(
             nodes * min(cards // gpus, group.host_replicas(host))
             for (group, cards), nodes in self.free.items()
         )
+        return places // pods
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +107,15 @@ class Survey:
 
     `closed` counts nodes by the cause for which they take no pods; `unserved` those with GPUs that
     no engine has an image for, by extended resource.
+    `leader_worker_set`: whether the cluster has LeaderWorkerSet, without which no replica runs on
+    several nodes.
     """
 
     pools: tuple[GpuPool, ...]
     closed: Mapping[str, int] = field(default_factory=dict)
     unknown_memory_nodes: int = 0
     unserved: Mapping[str, int] = field(default_factory=dict)
+    leader_worker_set: bool = False
 
 
 def survey(inventory: Inventory, catalog: Catalog) -> Survey:
@@ -113,7 +124,8 @@ def survey(inventory: Inventory, catalog: Catalog) -> Survey:
     Free is allocatable without what bound pods hold and without what reserved plans will take. The
     order of nodes and of reservations does not matter.
     """
-    return with_reserved(survey_stock(inventory.stock(), catalog), inventory.reserved)
+    surveyed = with_reserved(survey_stock(inventory.stock(), catalog), inventory.reserved)
+    return replace(surveyed, leader_worker_set=inventory.leader_worker_set)
 
 
 def survey_stock(stock: Stock, catalog: Catalog) -> Survey:

@@ -177,6 +177,7 @@ class Load(NamedTuple):
     """
 
     tensor_parallel_size: int
+    pipeline_parallel_size: int
     max_num_batched_tokens: int
     max_num_seqs: int
     dtype_bytes: int
@@ -279,7 +280,8 @@ def hold(
         draft_disk_bytes=choice.draft.disk_bytes if choice.draft is not None else 0,
     )
     host = requested_host(spec, needs)
-    why = host_shortage(candidate.pool, candidate.tensor_parallel_size, host)
+    pool, size = candidate.pool, candidate.tensor_parallel_size
+    why = host_shortage(pool, size, host, candidate.nodes)
     verdict = Reason.HOST_TOO_SMALL if why else None
     return Trial(choice, candidate, verdict, why, setting, found, host, needs)
 
@@ -340,12 +342,14 @@ def _load(spec: LlamaDeploymentSpec, choice: Choice, candidate: Candidate) -> Lo
     step = planned_step(spec, choice, gpu)
     return Load(
         tensor_parallel_size=size,
+        pipeline_parallel_size=candidate.nodes,
         max_num_batched_tokens=step.max_num_batched_tokens,
         max_num_seqs=step.max_num_seqs,
         dtype_bytes=DTYPE_BYTES[_dtype(choice, gpu)],
         non_torch_bytes=non_torch_bytes(
             _rules(choice).memory,
             tensor_parallel_size=size,
+            pipeline_parallel_size=candidate.nodes,
             nvlink=gpu.nvlink_gb_per_second > 0,
         ),
     )
@@ -380,6 +384,7 @@ def _setting(
         engine_version=choice.version.version,
         gpu=candidate.pool.gpu,
         tensor_parallel_size=load.tensor_parallel_size,
+        pipeline_parallel_size=load.pipeline_parallel_size,
         utilization=_utilization(spec, choice, candidate),
         max_model_len=spec.context.max_model_len or choice.context_length,
         max_num_batched_tokens=load.max_num_batched_tokens,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import ANNOTATION_REVISION, statefulset_name
+from llama_operator.api.names import ANNOTATION_REVISION
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete
 from llama_operator.reconcile.drift import holds, leaves_out
 from llama_operator.reconcile.fetch import (
@@ -15,14 +15,21 @@ from llama_operator.reconcile.fetch import (
     next_retry,
     prune_jobs,
     running_revision,
+    workload_of,
 )
 from llama_operator.reconcile.observed import Child, Json, PodFacts
-from llama_operator.reconcile.revision import HISTORY_LIMIT, Revision, digest, read_revision
+from llama_operator.reconcile.revision import (
+    HISTORY_LIMIT,
+    LEADER_WORKER_SET_KIND,
+    WORKLOADS,
+    Revision,
+    digest,
+    read_revision,
+)
 from llama_operator.render.objects import controller_revision
 
 REVISION_KIND = "ControllerRevision"
 SERVICE_KIND = "Service"
-STATEFUL_SET_KIND = "StatefulSet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Decision:
 
 
 def effective_replicas(deployment: LlamaDeployment) -> int:
-    """Replicas that the StatefulSet is asked for."""
+    """Replicas that the workload is asked for."""
     return 0 if deployment.spec.suspend else deployment.spec.replicas
 
 
@@ -74,8 +81,14 @@ def decide(
     unholdable: Mapping[str, str],
     fetch_pods: Iterable[PodFacts] = (),
     now: datetime | None = None,
+    *,
+    pods: Iterable[PodFacts] = (),
+    groups: bool = True,
 ) -> Decision:
     """Actions that make the children equal to the revision.
+
+    A StatefulSet and a LeaderWorkerSet follow each other: the one is deleted first, and the other
+    made once the pods of the first are gone, so that no GPUs are asked for twice.
 
     Args:
         deployment: the valid object.
@@ -85,6 +98,8 @@ def decide(
             once; applying it again would only be a war.
         fetch_pods: that download the model.
         now: without it nothing is done that is due by time.
+        pods: of the deployment.
+        groups: whether the cluster has LeaderWorkerSet; without it no set is touched.
     """
     children, fetch_pods = tuple(children), tuple(fetch_pods)
     uid = deployment.metadata.uid
@@ -100,18 +115,29 @@ def decide(
     replicas = effective_replicas(deployment)
     by_name = {(child.kind, child.name): child for child in children}
     own = tuple(child for child in children if child.owner_uid == uid)
-    stateful_set = by_name.get((STATEFUL_SET_KIND, statefulset_name(deployment.metadata.name)))
-    running = running_revision(revision, by_name, stateful_set, uid)
+    workload = workload_of(revision, by_name, deployment.metadata.name)
+    running = running_revision(revision, by_name, workload, uid)
+    others = _other_workloads(running, own, groups=groups)
+    held = bool(others) or _has_other_pods(running, pods)
     actions: list[Action] = []
     conflicts: list[str] = []
     for body in _children(revision, running, deployment, replicas):
+        if body["kind"] == LEADER_WORKER_SET_KIND and not groups:
+            continue
         child = by_name.get((body["kind"], body["metadata"]["name"]))
         if child is not None and child.owner_uid != uid:
             conflicts.append(f"{child.kind}/{child.name}")
             continue
         action = _converge(body, child, unholdable, _intended(child, by_name))
-        if action is not None:
+        if action is not None and not (
+            held and body["kind"] in WORKLOADS and isinstance(action, Create)
+        ):
             actions.append(action)
+    actions.extend(
+        Delete(child, "replicas take another number of nodes")
+        for child in others
+        if not child.deleting
+    )
     if replicas <= 1:
         actions.extend(
             Delete(child, "one replica needs no disruption budget")
@@ -175,26 +201,47 @@ def first_children(deployment: LlamaDeployment, revision: Revision | None) -> tu
 def _children(
     revision: Revision, running: Revision | None, deployment: LlamaDeployment, replicas: int
 ) -> tuple[Json, ...]:
-    """What should be there; no StatefulSet while nothing may run yet."""
+    """What should be there; no workload while nothing may run yet."""
     objects = revision.objects
+    if running is not None and running.objects.workload_kind != objects.workload_kind:
+        objects = running.objects  # Services select pods of one kind
     bodies = [objects.headless_service, objects.service]
     if running is not None:
-        stateful_set = running.objects.stateful_set
-        assert stateful_set["metadata"]["name"] == statefulset_name(deployment.metadata.name)
-        bodies.append({**stateful_set, "spec": {**stateful_set["spec"], "replicas": replicas}})
+        workload = running.objects.workload
+        bodies.append({**workload, "spec": {**workload["spec"], "replicas": replicas}})
     if replicas > 1:
         bodies.append(objects.disruption_budget)
     return tuple(bodies)
 
 
+def _other_workloads(
+    running: Revision | None, own: Iterable[Child], *, groups: bool
+) -> tuple[Child, ...]:
+    """Workloads of another kind than what should run has; none while that cannot be made."""
+    if running is None:
+        return ()
+    kind = running.objects.workload_kind
+    if kind == LEADER_WORKER_SET_KIND and not groups:
+        return ()
+    return tuple(child for child in own if child.kind in WORKLOADS and child.kind != kind)
+
+
+def _has_other_pods(running: Revision | None, pods: Iterable[PodFacts]) -> bool:
+    """Whether pods of the other kind of workload are there, which may hold GPUs."""
+    if running is None:
+        return False
+    grouped = running.objects.workload_kind == LEADER_WORKER_SET_KIND
+    return any(bool(pod.component) != grouped and not pod.finished for pod in pods)
+
+
 def _intended(child: Child | None, by_name: Mapping[tuple[str, str], Child]) -> Json | None:
-    """What a StatefulSet was last made to be; None when that is not on record."""
-    if child is None or child.kind != STATEFUL_SET_KIND:
+    """What a workload was last made to be; None when that is not on record."""
+    if child is None or child.kind not in WORKLOADS:
         return None
     annotations = child.body["metadata"].get("annotations") or {}
     record = by_name.get((REVISION_KIND, str(annotations.get(ANNOTATION_REVISION))))
     found = read_revision(record) if record is not None else None
-    return found.objects.stateful_set if found is not None else None
+    return found.objects.workload if found is not None else None
 
 
 def _converge(

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import ANNOTATION_REVISION, revision_name
+from llama_operator.api.names import ANNOTATION_REVISION, LEADER, WORKER, revision_name
 from llama_operator.api.plan import Plan
+from llama_operator.api.reasons import Reason
 from llama_operator.api.status import Recommendation
 from llama_operator.engines.arguments import follows
 from llama_operator.planning.outcome import Outcome, Planned, Refusal
+from llama_operator.planning.refuse import LACKS_NODES
 from llama_operator.reconcile.observed import Json
 from llama_operator.reconcile.revision import (
     Objects,
@@ -17,6 +19,7 @@ from llama_operator.reconcile.revision import (
     planning_hash,
     template_hash,
 )
+from llama_operator.render.leader_worker_set import GroupRestart
 from llama_operator.render.objects import render
 from llama_operator.render.rendering import CURRENT, Rendering
 
@@ -62,6 +65,16 @@ def desire(
     An edit that takes the token from a gated plan is planned anew, and so is one that the engine of
     the plan cannot follow.
     """
+    desired = _desire(deployment, recorded, planner, rendering)
+    return desired if rendering.group_restart is not None else _without_groups(desired)
+
+
+def _desire(
+    deployment: LlamaDeployment,
+    recorded: Revision | None,
+    planner: Planner,
+    rendering: Rendering,
+) -> Desired:
     planning, template = planning_hash(deployment), template_hash(deployment)
     if recorded is not None and recorded.planning_hash == planning:
         if recorded.template_hash == template:
@@ -84,6 +97,15 @@ def desire(
     return Desired(recorded, outcome, recommendation)
 
 
+def _without_groups(desired: Desired) -> Desired:
+    """The same in a cluster that lost LeaderWorkerSet: what needs it cannot run, and says so."""
+    revision = desired.revision
+    if desired.refusal is not None or revision is None or revision.plan.pods == 1:
+        return desired
+    message = f"the plan takes {revision.plan.gpus}; {LACKS_NODES}"
+    return replace(desired, refusal=Refusal(Reason.MULTI_NODE_UNAVAILABLE, message))
+
+
 def _new_rendering(recorded: Revision, rendering: Rendering) -> Recommendation | None:
     if recorded.render_version == rendering.version:
         return None
@@ -102,17 +124,21 @@ def _revise(
     template: str,
     rendering: Rendering,
 ) -> Revision:
+    components = (LEADER, WORKER) if plan.pods > 1 else ("",)
+    templates = [rendering.pod_template(plan, deployment, component) for component in components]
     rendered = render(
         plan,
         deployment,
         replicas=PDB_REPLICAS,
         revision="",
-        template=rendering.pod_template(plan, deployment),
+        template=templates[0],
+        worker_template=templates[-1],
         downloader_image=rendering.downloader_image,
+        group_restart=rendering.group_restart or GroupRestart.AFTER_START,
     )
     assert rendered.pod_disruption_budget is not None
     objects = Objects(
-        stateful_set=rendered.statefulset,
+        workload=rendered.workload,
         service=rendered.service,
         headless_service=rendered.headless_service,
         disruption_budget=rendered.pod_disruption_budget,
@@ -129,8 +155,8 @@ def _revise(
         objects=objects,
     )
     name = revision_name(deployment.metadata.name, _digest(revision))
-    stateful_set = with_annotation(rendered.statefulset, ANNOTATION_REVISION, name)
-    return replace(revision, name=name, objects=replace(objects, stateful_set=stateful_set))
+    workload = with_annotation(rendered.workload, ANNOTATION_REVISION, name)
+    return replace(revision, name=name, objects=replace(objects, workload=workload))
 
 
 def _digest(revision: Revision) -> str:

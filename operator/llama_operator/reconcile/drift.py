@@ -8,16 +8,20 @@ _MERGE_KEYS: Final = ("name", "uid", "mountPath", "containerPort", "port", "key"
 """Fields by which Kubernetes merges lists of objects; others compare whole."""
 _QUANTITY_PARENTS: Final = frozenset({"requests", "limits"})
 _QUANTITY_FIELDS: Final = frozenset({"sizeLimit", "storage"})
+_WHOLE_FIELDS: Final = frozenset({"selector"})
+"""Maps in which a key of somebody else changes what ours mean."""
 _IGNORED: Final = frozenset({"apiVersion", "kind"})
 
 
 def holds(desired: Any, observed: Any, field: str = "", parent: str = "") -> bool:  # noqa: ANN401 - JSON
     """Whether every value that we intend is in the observed object.
 
-    Maps: each of our keys holds. Lists of named objects: each of ours is there and holds, extra
-    ones (a sidecar that a webhook added) are ignored. Other lists are equal. Quantities compare by
-    value, since the API server writes them its own way.
+    Maps: each of our keys holds; selectors are equal. Lists of named objects: each of ours is there
+    and holds, extra ones (a sidecar that a webhook added) are ignored. Other lists are equal.
+    Quantities compare by value, since the API server writes them its own way.
     """
+    if field in _WHOLE_FIELDS:
+        return bool(desired == observed)
     if isinstance(desired, dict):
         if not isinstance(observed, dict):
             return not desired and observed is None

@@ -5,12 +5,24 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from llama_operator.api.names import ANNOTATION_ATTEMPT, ANNOTATION_REVISION
+from llama_operator.api.names import (
+    ANNOTATION_ATTEMPT,
+    ANNOTATION_REVISION,
+    leader_worker_set_name,
+    statefulset_name,
+)
 from llama_operator.api.reasons import Reason
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Replace
 from llama_operator.reconcile.drift import holds
 from llama_operator.reconcile.observed import Child, Json, PodFacts, PodFailure
-from llama_operator.reconcile.revision import Revision, digest, read_revision
+from llama_operator.reconcile.revision import (
+    LEADER_WORKER_SET_KIND,
+    STATEFUL_SET_KIND,
+    WORKLOADS,
+    Revision,
+    digest,
+    read_revision,
+)
 from llama_operator.render.quantities import canonical_bytes
 from llama_operator.units import parse_quantity
 
@@ -116,18 +128,29 @@ def is_fetched(revision: Revision, by_name: Children, owner_uid: str) -> bool:
     )
 
 
+def workload_of(revision: Revision, by_name: Children, name: str) -> Child | None:
+    """What makes the pods of a deployment now, preferably of the kind that a revision wants."""
+    names = {
+        STATEFUL_SET_KIND: statefulset_name(name),
+        LEADER_WORKER_SET_KIND: leader_worker_set_name(name),
+    }
+    kinds = sorted(WORKLOADS, key=lambda kind: kind != revision.objects.workload_kind)
+    found = (by_name.get((kind, names[kind])) for kind in kinds)
+    return next((child for child in found if child is not None), None)
+
+
 def running_revision(
-    revision: Revision, by_name: Children, stateful_set: Child | None, owner_uid: str
+    revision: Revision, by_name: Children, workload: Child | None, owner_uid: str
 ) -> Revision | None:
     """The revision that pods should have now: the desired one once its model is fetched.
 
-    Before that the one that the StatefulSet is of, or, where somebody deleted it, the newest older
+    Before that the one that the workload is of, or, where somebody deleted it, the newest older
     one whose model is there. None when there was none, or its record is gone.
     """
     if is_fetched(revision, by_name, owner_uid):
         return revision
-    if stateful_set is not None:
-        annotations = stateful_set.body["metadata"].get("annotations") or {}
+    if workload is not None:
+        annotations = workload.body["metadata"].get("annotations") or {}
         name = str(annotations.get(ANNOTATION_REVISION))
         if name == revision.name:
             return revision

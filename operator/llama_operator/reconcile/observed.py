@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from llama_operator.api.names import FIELD_MANAGER, LABEL_INSTANCE
+from llama_operator.api.names import FIELD_MANAGER, LABEL_INSTANCE, WORKER
 from llama_operator.api.v1alpha1 import GROUP, KIND
 from llama_operator.reconcile.packing import Json, pack, unpack
 
@@ -142,6 +142,7 @@ class PodFacts:
     `gpus` is what the pod requests of `gpu_resource`; `unschedulable`: the scheduler said that no
     node takes it. `job` names the Job of a pod that downloads a model, and `created` is when;
     empty for others. `progress_address` is where such a pod tells how far it is, while it runs.
+    `component` is `leader` or `worker` for pods of a replica on several nodes, else empty.
     """
 
     name: str
@@ -159,6 +160,12 @@ class PodFacts:
     job: str = ""
     created: str = ""
     progress_address: str = ""
+    component: str = ""
+
+    @property
+    def serves(self) -> bool:
+        """Whether requests reach it: it is ready and answers for its replica."""
+        return self.ready and not self.deleting and self.component != WORKER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 from llama_operator.api.names import (
     FETCH_CONTAINER,
     FETCH_NAME,
+    LABEL_COMPONENT,
     LABEL_INSTANCE,
     LABEL_JOB,
     LABEL_NAME,
@@ -63,6 +64,7 @@ def pod_facts(item: Mapping[str, Any]) -> PodFacts | None:
         failure=None if ready else _failure(metadata["name"], status),
         job=labels.get(LABEL_JOB, "") if fetches else "",
         created=str(metadata.get("creationTimestamp") or "") if fetches else "",
+        component=labels.get(LABEL_COMPONENT, ""),
         progress_address=_progress_address(metadata, spec, status) if fetches else "",
     )
 

@@ -18,6 +18,13 @@ from llama_operator.api.names import ANNOTATION_REPLAN
 from llama_operator.api.plan import Plan
 from llama_operator.reconcile.observed import Child, Json
 
+STATEFUL_SET_KIND: Final = "StatefulSet"
+LEADER_WORKER_SET_KIND: Final = "LeaderWorkerSet"
+WORKLOADS: Final = {
+    STATEFUL_SET_KIND: "statefulSet",
+    LEADER_WORKER_SET_KIND: "leaderWorkerSet",
+}
+"""Kinds of what makes the pods, and the field of a record that holds it."""
 HISTORY_LIMIT: Final = 5
 """Revisions kept, the newest included."""
 
@@ -80,20 +87,26 @@ def _set_fields(deployment: LlamaDeployment) -> Json:
 class Objects:
     """The rendered children of a revision, as recorded; replicas are set at each pass.
 
+    `workload` makes the pods: a StatefulSet, or a LeaderWorkerSet for replicas on several nodes.
     `claim` and `fetch_job` are there where a volume keeps the model.
     """
 
-    stateful_set: Json
+    workload: Json
     service: Json
     headless_service: Json
     disruption_budget: Json
     claim: Json | None = None
     fetch_job: Json | None = None
 
+    @property
+    def workload_kind(self) -> str:
+        """StatefulSet or LeaderWorkerSet."""
+        return str(self.workload["kind"])
+
     def data(self) -> Json:
         """What the ControllerRevision carries of them."""
         told = {
-            "statefulSet": self.stateful_set,
+            WORKLOADS[self.workload["kind"]]: self.workload,
             "service": self.service,
             "headlessService": self.headless_service,
             "podDisruptionBudget": self.disruption_budget,
@@ -144,7 +157,7 @@ def read_revision(child: Child) -> Revision | None:
             render_version=int(data["renderVersion"]),
             plan=Plan.model_validate(data["plan"]),
             objects=Objects(
-                stateful_set=objects["statefulSet"],
+                workload=_workload(objects),
                 service=objects["service"],
                 headless_service=objects["headlessService"],
                 disruption_budget=objects["podDisruptionBudget"],
@@ -154,6 +167,23 @@ def read_revision(child: Child) -> Revision | None:
         )
     except (AssertionError, KeyError, TypeError, ValueError, ValidationError):
         return None
+
+
+def _workload(objects: Json) -> Json:
+    """What makes the pods.
+
+    Raises:
+        KeyError: it is not recorded.
+        ValueError: another kind stands in its field.
+    """
+    for kind, field in WORKLOADS.items():
+        if field in objects:
+            workload: Json = objects[field]
+            if workload["kind"] != kind:
+                msg = f"{field} is a {workload['kind']}"
+                raise ValueError(msg)
+            return workload
+    raise KeyError(*WORKLOADS.values())
 
 
 def latest_record(children: Iterable[Child], owner_uid: str) -> Child | None:

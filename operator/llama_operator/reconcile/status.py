@@ -9,6 +9,7 @@ from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import (
+    leader_worker_set_name,
     selector_text,
     service_name,
     service_url,
@@ -30,9 +31,11 @@ from llama_operator.reconcile.fetch import (
     last_failure,
     retry_at,
     running_revision,
+    workload_of,
 )
 from llama_operator.reconcile.fetch_progress import FetchProgress
 from llama_operator.reconcile.observed import Child, Json, PodFacts
+from llama_operator.reconcile.revision import LEADER_WORKER_SET_KIND
 from llama_operator.units import format_gib
 
 
@@ -100,7 +103,7 @@ def status_of(situation: Situation, now: datetime) -> LlamaDeploymentStatus:
                 _join(sorted(situation.catalog_errors)[:5]),
             )
         )
-    ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
+    ready = [pod for pod in situation.pods if pod.serves]
     return LlamaDeploymentStatus(
         observed_generation=deployment.metadata.generation,
         conditions=_stamp(
@@ -110,7 +113,9 @@ def status_of(situation: Situation, now: datetime) -> LlamaDeploymentStatus:
         recommendation=situation.desired.recommendation,
         replicas=effective_replicas(deployment) if plan is not None else 0,
         ready_replicas=len(ready),
-        selector=selector_text(deployment.metadata.name),
+        selector=selector_text(
+            deployment.metadata.name, leaders=plan is not None and plan.pods > 1
+        ),
         url=_url(situation),
     )
 
@@ -157,7 +162,7 @@ def _verdict(situation: Situation) -> _Verdict:
         return _Verdict(False, Reason.SUSPENDED, "suspended by spec.suspend")
     if replicas == 0 and situation.desired.revision is not None:
         return _Verdict(False, Reason.SCALED_TO_ZERO, "zero replicas are asked for")
-    ready = [pod for pod in situation.pods if pod.ready and not pod.deleting]
+    ready = [pod for pod in situation.pods if pod.serves]
     if ready and not _url_is_not_ours(situation):
         rolling = _rolling(situation)
         return _Verdict(
@@ -261,8 +266,8 @@ def _download(situation: Situation) -> _Verdict | None:
         return None
     uid = deployment.metadata.uid
     by_name = {(child.kind, child.name): child for child in situation.children}
-    stateful_set = by_name.get(("StatefulSet", statefulset_name(deployment.metadata.name)))
-    running = running_revision(revision, by_name, stateful_set, uid)
+    workload = workload_of(revision, by_name, deployment.metadata.name)
+    running = running_revision(revision, by_name, workload, uid)
     if running is not None and running.name == revision.name:
         return None
     plan, body = revision.plan, revision.objects.fetch_job
@@ -304,12 +309,17 @@ def _volume(job: Json) -> str:
 
 
 def _rolling(situation: Situation) -> bool:
-    """Whether some pod may not have the newest template of the StatefulSet yet.
+    """Whether some pod may not have the newest template of the workload yet.
 
     Pods tell it: the StatefulSet counts them later than they answer.
     """
-    name = statefulset_name(situation.deployment.metadata.name)
+    deployment, revision = situation.deployment, situation.desired.revision
+    name = statefulset_name(deployment.metadata.name)
+    if revision is not None and revision.objects.workload_kind == LEADER_WORKER_SET_KIND:
+        name = leader_worker_set_name(deployment.metadata.name)
     for child in situation.children:
+        if child.kind == LEADER_WORKER_SET_KIND and child.name == name:
+            return _groups_are_rolling(child)
         if child.kind == "StatefulSet" and child.name == name:
             status = child.body.get("status") or {}
             generation = int(child.body["metadata"].get("generation", 0))
@@ -322,6 +332,21 @@ def _rolling(situation: Situation) -> bool:
                 or any(pod.template_hash != newest for pod in situation.pods)
             )
     return True
+
+
+def _groups_are_rolling(child: Child) -> bool:
+    """Whether the controller of LeaderWorkerSets has groups of an older template left."""
+    status, generation = child.body.get("status") or {}, child.body["metadata"].get("generation", 0)
+    conditions = status.get("conditions") or ()
+    updating = any(
+        entry.get("type") == "UpdateInProgress" and entry.get("status") == "True"
+        for entry in conditions
+    )
+    seen = max(
+        (int(entry.get("observedGeneration") or 0) for entry in (status, *conditions)), default=0
+    )
+    # Early versions tell no generation at all.
+    return updating or (0 < seen < int(generation))
 
 
 def _stamp(

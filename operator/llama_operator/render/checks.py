@@ -12,6 +12,7 @@ from kubernetes.client.models.v1_stateful_set import V1StatefulSet
 from pydantic import BaseModel, ValidationError
 
 from llama_operator.errors import RenderError
+from llama_operator.render.leader_worker_set import LeaderWorkerSet
 
 Manifest = dict[str, Any]
 """A JSON object as the API server takes it."""
@@ -19,6 +20,7 @@ Manifest = dict[str, Any]
 MODELS: Final[Mapping[str, type[BaseModel]]] = {
     "ControllerRevision": V1ControllerRevision,
     "Job": V1Job,
+    "LeaderWorkerSet": LeaderWorkerSet,
     "PersistentVolumeClaim": V1PersistentVolumeClaim,
     "PodDisruptionBudget": V1PodDisruptionBudget,
     "Service": V1Service,

@@ -9,6 +9,7 @@ from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.plan import Plan
 from llama_operator.render.cache import DOWNLOADER_IMAGE, claim, fetch_job
 from llama_operator.render.checks import Manifest
+from llama_operator.render.leader_worker_set import GroupRestart, leader_worker_set_values
 from llama_operator.render.metadata import child_metadata
 from llama_operator.render.pod import pod_template
 from llama_operator.render.renderer import render_template
@@ -27,9 +28,12 @@ __all__ = ["RENDER_VERSION", "Rendered", "controller_revision", "pod_template", 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The children that serve one deployment; no budget for a single replica, which may drain."""
+    """The children that serve one deployment; no budget for a single replica, which may drain.
 
-    statefulset: Manifest
+    `workload` makes the pods: a StatefulSet, or a LeaderWorkerSet for replicas on several nodes.
+    """
+
+    workload: Manifest
     service: Manifest
     headless_service: Manifest
     pod_disruption_budget: Manifest | None
@@ -43,7 +47,7 @@ class Rendered:
             self.headless_service,
             self.claim,
             self.fetch_job,
-            self.statefulset,
+            self.workload,
             self.pod_disruption_budget,
         )
         return tuple(child for child in children if child is not None)
@@ -56,8 +60,10 @@ def render(
     replicas: int,
     revision: str,
     template: Mapping[str, Any] | None = None,
+    worker_template: Mapping[str, Any] | None = None,
     color: str = "a",
     downloader_image: str = DOWNLOADER_IMAGE,
+    group_restart: GroupRestart = GroupRestart.AFTER_START,
 ) -> Rendered:
     """Render the children of a deployment.
 
@@ -67,9 +73,11 @@ def render(
         replicas: replicas to run now.
         revision: name of the ControllerRevision that records plan and pod template.
         template: pod template recorded there, used as it is but for the color; None renders the
-            template of today.
+            template of today. For a replica on several nodes that of the pod that answers.
+        worker_template: that of the other pods of a replica on several nodes.
         color: `a` or `b`, which of the two StatefulSets.
         downloader_image: image that downloads models to volumes.
+        group_restart: what happens to all pods of a replica when one of them restarts.
 
     Raises:
         SpecError: the plan names an engine that is not known.
@@ -77,31 +85,51 @@ def render(
     """
     name = deployment.metadata.name
     selector = names.selector_labels(name)
-    if template is None:
-        template = pod_template(plan, deployment, downloader_image=downloader_image)
+    answering = names.leader_labels(name) if plan.pods > 1 else selector
     headless = names.headless_service_name(name)
-    return Rendered(
-        statefulset=render_template(
+    annotations = {names.ANNOTATION_REVISION: revision}
+
+    def pods(component: str = "") -> Manifest:
+        return pod_template(
+            plan, deployment, downloader_image=downloader_image, component=component
+        )
+
+    if plan.pods > 1:
+        workload = render_template(
+            "LeaderWorkerSet",
+            "leader-worker-set.yaml.j2",
+            leader_worker_set_values(
+                deployment,
+                annotations=annotations,
+                replicas=replicas,
+                size=plan.pods,
+                restart=group_restart,
+                leader_template=template or pods(names.LEADER),
+                worker_template=worker_template or pods(names.WORKER),
+            ),
+        )
+    else:
+        workload = render_template(
             "StatefulSet",
             "statefulset.yaml.j2",
             StatefulSetValues(
                 metadata=child_metadata(
-                    deployment,
-                    names.statefulset_name(name, color),
-                    {names.ANNOTATION_REVISION: revision},
+                    deployment, names.statefulset_name(name, color), annotations
                 ),
                 service_name=headless,
                 replicas=replicas,
                 selector={**selector, names.LABEL_COLOR: color},
-                template=_colored(template, color),
+                template=_colored(template or pods(), color),
             ),
-        ),
+        )
+    return Rendered(
+        workload=workload,
         service=render_template(
             "Service",
             "service.yaml.j2",
             ServiceValues(
                 metadata=child_metadata(deployment, names.service_name(name)),
-                selector=selector,
+                selector=answering,
                 port=names.PORT,
                 app_protocol="http" if deployment.spec.tls is None else "https",
             ),
@@ -111,7 +139,7 @@ def render(
             "headless-service.yaml.j2",
             ServiceValues(
                 metadata=child_metadata(deployment, headless),
-                selector=selector,
+                selector=answering,
                 port=names.PORT,
             ),
         ),

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import child_labels
+from llama_operator.api.names import LABEL_COMPONENT, WORKER, child_labels
 from llama_operator.api.plan import GpuChoice, NodeSelector, Plan
 from llama_operator.engines.engine import Scratch
+from llama_operator.engines.places import at_place
 from llama_operator.engines.registry import engine
 from llama_operator.render.cache import DOWNLOADER_IMAGE, cache_volume, host_fetch
 from llama_operator.render.checks import Manifest
@@ -19,13 +20,18 @@ _NVIDIA_TAINT: Final = "nvidia.com/gpu"
 
 
 def pod_template(
-    plan: Plan, deployment: LlamaDeployment, *, downloader_image: str = DOWNLOADER_IMAGE
+    plan: Plan,
+    deployment: LlamaDeployment,
+    *,
+    downloader_image: str = DOWNLOADER_IMAGE,
+    component: str = "",
 ) -> Manifest:
     """The pod template that serves the plan, as `{metadata, spec}`.
 
     It depends on the plan, on the deployment's name and on what the spec hands to the engine; not
     on replicas, color, UID or generation, so that none of these restarts a pod. `downloader_image`
-    fills folders of nodes.
+    fills folders of nodes. `component` is `leader` or `worker` for pods of a replica on several
+    nodes, of which the leader alone answers.
 
     Raises:
         SpecError: the plan names an engine that is not known.
@@ -33,9 +39,13 @@ def pod_template(
             the StatefulSet that holds it.
     """
     container = engine(plan.engine).container(plan, deployment)
+    labels = child_labels(deployment.metadata.name)
+    if component:
+        container = at_place(container, plan, component)
+        labels = {**labels, LABEL_COMPONENT: component}
     added = deployment.spec.template
     values = PodTemplateValues(
-        labels={**added.metadata.labels, **child_labels(deployment.metadata.name)},
+        labels={**added.metadata.labels, **labels},
         annotations=added.metadata.annotations,
         added=added.spec,
         gpu_nodes=gpu_nodes(plan.gpu),
@@ -52,6 +62,7 @@ def pod_template(
         volumes=_volumes(container.scratch),
         cache=cache_volume(plan, deployment),
         fetch=host_fetch(plan, deployment, downloader_image),
+        answers=component != WORKER,
     )
     return fill_template("pod-template.yaml.j2", values)
 

@@ -90,7 +90,8 @@ class PodTemplateValues:
     `container` gives image, arguments, environment, probes, user and times; `tolerations` are keys
     of taints. `added` are fields of the pod that the user set. `cache` is the volume of the model,
     `fetch` what fills it in the pod itself. `gpu_nodes` are the ways to tell nodes with accepted
-    GPUs, of which one must hold, and `preferred_nodes` those of the chosen GPUs.
+    GPUs, of which one must hold, and `preferred_nodes` those of the chosen GPUs. `answers`:
+    whether it has a port and probes.
     """
 
     labels: Mapping[str, str]
@@ -104,6 +105,19 @@ class PodTemplateValues:
     volumes: tuple[Volume, ...]
     cache: CacheVolume | None = None
     fetch: Fetch | None = None
+    answers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderWorkerSetValues:
+    """Values of `leader-worker-set.yaml.j2`; the templates are whole pod templates."""
+
+    metadata: ChildMetadata
+    replicas: int
+    size: int
+    restart_policy: str
+    leader_template: Mapping[str, object]
+    worker_template: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +187,7 @@ Values = (
     PodTemplateValues
     | ClaimValues
     | FetchJobValues
+    | LeaderWorkerSetValues
     | StatefulSetValues
     | ServiceValues
     | PodDisruptionBudgetValues

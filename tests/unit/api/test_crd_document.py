@@ -14,7 +14,7 @@ SIZE_LIMIT_BYTES = 200_000
 """Below the 262,144 bytes that `kubectl apply` may put into an annotation."""
 
 UNITS = re.compile(
-    r"\b(bytes|tokens|percent|seconds|thousandths of a core|gpus|serving copies|pods|"
+    r"\b(bytes|tokens|percent|seconds|thousandths of a core|gpus|serving copies|pods|nodes|"
     r"requests|sequences|stages|generation)\b",
     re.IGNORECASE,
 )

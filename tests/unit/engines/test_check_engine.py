@@ -36,6 +36,7 @@ ASKED: dict[str, tuple[dict[str, Any], str]] = {
         "spec.chatTemplate",
     ),
     "spec.context.concurrency>256": ({"context": {"concurrency": 257}}, "spec.context.concurrency"),
+    "spec.hardware[].nodes": ({"hardware": [{"gpu": "NVIDIA-L4", "nodes": 2}]}, "spec.hardware"),
     "spec.hub=ModelScope": ({"hub": "ModelScope"}, "spec.hub"),
     "spec.lora": (lora(CLAIM), ADAPTER_FIELD),
     "spec.lora.adapters.file": (lora(CLAIM, file="a.gguf"), ADAPTER_FIELD),

@@ -243,7 +243,7 @@ def test_probes_and_service_speak_what_the_engine_speaks(name: str, version: str
     plan = plan_for(name, version)
     for spec, scheme, protocol in ((TLS, "HTTPS", "https"), ({}, None, "http")):
         rendered = render(plan, deployment(**spec), replicas=1, revision="r")
-        [found] = rendered.statefulset["spec"]["template"]["spec"]["containers"]
+        [found] = rendered.workload["spec"]["template"]["spec"]["containers"]
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert found[probe]["httpGet"].get("scheme") == scheme
         [port] = rendered.service["spec"]["ports"]

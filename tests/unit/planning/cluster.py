@@ -74,7 +74,8 @@ def outcome_of(
     wanted: LlamaDeploymentSpec, *nodes: NodeFacts, held: dict[str, int] | None = None, **kw: Any
 ) -> Outcome:
     reserved, catalog = kw.pop("reserved", ()), kw.pop("catalog", CATALOG)
-    return plan(wanted, catalog, Inventory(nodes, on_nodes(held or {}), reserved), **kw)
+    groups = kw.pop("leader_worker_set", False)
+    return plan(wanted, catalog, Inventory(nodes, on_nodes(held or {}), reserved, groups), **kw)
 
 
 def on_nodes(held: dict[str, int], resource: str = GPU) -> dict[tuple[str, str], int]:

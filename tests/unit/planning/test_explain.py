@@ -257,7 +257,7 @@ def test_nothing_cheaper_is_passed_over_without_a_reason(
         (row.engine, row.format, row.quantization, row.product, row.count): row for row in rows
     }
     for choice in options:
-        for candidate in candidates(wanted, choice, surveyed.pools):
+        for candidate in candidates(wanted, choice, surveyed):
             row = by_place[
                 choice.engine.name,
                 choice.publication.format,

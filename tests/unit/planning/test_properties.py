@@ -203,7 +203,7 @@ def test_nothing_is_passed_over_that_fits(spec: LlamaDeploymentSpec, inventory: 
     tried = [
         attempt(spec, choice, candidate)
         for choice in options
-        for candidate in candidates(spec, choice, surveyed.pools)
+        for candidate in candidates(spec, choice, surveyed)
     ]
     if isinstance(outcome, Misfit):
         assert outcome.trials == tuple(tried)

@@ -182,7 +182,7 @@ def test_an_edit_of_the_template_keeps_the_plan() -> None:
     assert edited.revision is not None
     assert edited.revision.plan == recorded.plan
     assert edited.revision.number == 2
-    assert edited.revision.objects.stateful_set != recorded.objects.stateful_set
+    assert edited.revision.objects.workload != recorded.objects.workload
     assert edited.revision.objects.service == recorded.objects.service
 
 
@@ -198,7 +198,7 @@ def test_what_the_spec_adds_to_the_pods_keeps_the_plan(template: dict[str, Any])
     edited = desire(deployment({"template": template}), recorded, unexpected).revision
     assert edited is not None
     assert edited.plan == recorded.plan
-    assert edited.objects.stateful_set["spec"] != recorded.objects.stateful_set["spec"]
+    assert edited.objects.workload["spec"] != recorded.objects.workload["spec"]
 
 
 def test_an_empty_template_changes_nothing() -> None:

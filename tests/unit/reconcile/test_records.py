@@ -47,7 +47,7 @@ def record(of: Revision, name: str = "", **fields: Any) -> Child:
 
 def pod_annotations(revision: Revision | None) -> dict[str, str]:
     assert revision is not None
-    metadata = revision.objects.stateful_set["spec"]["template"]["metadata"]
+    metadata = revision.objects.workload["spec"]["template"]["metadata"]
     return dict(metadata.get("annotations") or {})
 
 
@@ -82,9 +82,9 @@ def test_the_rehearsal_differs_in_nothing_but_its_annotation() -> None:
     current, rehearsal = first(CURRENT), first(REHEARSAL)
     assert pod_annotations(current) == {}
     assert pod_annotations(rehearsal) == MARK
-    template = copy.deepcopy(rehearsal.objects.stateful_set["spec"]["template"])
+    template = copy.deepcopy(rehearsal.objects.workload["spec"]["template"])
     del template["metadata"]["annotations"]
-    assert template == current.objects.stateful_set["spec"]["template"]
+    assert template == current.objects.workload["spec"]["template"]
     assert rehearsal.objects.service == current.objects.service
 
 

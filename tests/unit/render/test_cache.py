@@ -172,7 +172,7 @@ def test_the_service_selects_no_pod_that_downloads() -> None:
     selectors = (
         rendered.service["spec"]["selector"],
         rendered.headless_service["spec"]["selector"],
-        rendered.statefulset["spec"]["selector"]["matchLabels"],
+        rendered.workload["spec"]["selector"]["matchLabels"],
         (rendered.pod_disruption_budget or {})["spec"]["selector"]["matchLabels"],
     )
     assert not any(selector.items() <= labels.items() for selector in selectors)

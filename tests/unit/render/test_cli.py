@@ -71,7 +71,8 @@ def test_the_objects_are_those_of_the_golden(
 
     printed = documents(capsys.readouterr().out)
     expected = case.expected()
-    kinds = ["Service", "Service", "StatefulSet", "ControllerRevision"]
+    workload = expected.get("statefulset") or expected["leaderworkerset"]
+    kinds = ["Service", "Service", workload["kind"], "ControllerRevision"]
     if "pdb" in expected:
         kinds.insert(3, "PodDisruptionBudget")
         assert printed[3] == expected["pdb"]
@@ -84,9 +85,9 @@ def test_the_objects_are_those_of_the_golden(
     assert [body["kind"] for body in printed] == kinds
     assert printed[0] == expected["headless-service"]
     assert printed[1] == expected["service"]
-    revision = printed[2]["metadata"].pop("annotations")["llama-operator.io/revision"]
-    expected["statefulset"]["metadata"].pop("annotations")
-    assert printed[2] == expected["statefulset"]
+    revision = printed[2]["metadata"]["annotations"].pop("llama-operator.io/revision")
+    del workload["metadata"]["annotations"]["llama-operator.io/revision"]
+    assert printed[2] == workload
     assert printed[-1]["metadata"]["name"] == revision
     assert printed[-1]["data"]["plan"] == case.plan().to_object()
 

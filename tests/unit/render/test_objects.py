@@ -52,9 +52,9 @@ def test_the_order_of_a_recorded_template_changes_no_byte() -> None:
 def test_each_color_has_its_statefulset_behind_one_service(color: str) -> None:
     result = rendered(color=color)
 
-    spec = result.statefulset["spec"]
+    spec = result.workload["spec"]
     colored = {**LABELS, "llama-operator.io/color": color}
-    assert result.statefulset["metadata"]["name"] == f"llama-70b-awq-{color}"
+    assert result.workload["metadata"]["name"] == f"llama-70b-awq-{color}"
     assert spec["selector"]["matchLabels"] == colored
     assert spec["template"]["metadata"]["labels"] == colored
     assert spec["serviceName"] == result.headless_service["metadata"]["name"]
@@ -63,7 +63,7 @@ def test_each_color_has_its_statefulset_behind_one_service(color: str) -> None:
 
 
 def test_the_statefulset() -> None:
-    result = rendered(replicas=3, revision="llama-70b-awq-plan-0123456789").statefulset
+    result = rendered(replicas=3, revision="llama-70b-awq-plan-0123456789").workload
 
     assert result["metadata"]["annotations"] == {
         "llama-operator.io/revision": "llama-70b-awq-plan-0123456789"
@@ -116,8 +116,8 @@ def test_two_replicas_have_a_budget() -> None:
 
 
 def test_replicas_and_revision_leave_the_pod_template_alone() -> None:
-    one = rendered(replicas=1, revision="r1").statefulset["spec"]["template"]
-    two = rendered(replicas=2, revision="r2").statefulset["spec"]["template"]
+    one = rendered(replicas=1, revision="r1").workload["spec"]["template"]
+    two = rendered(replicas=2, revision="r2").workload["spec"]["template"]
 
     assert one == two
 
@@ -129,7 +129,7 @@ def test_a_recorded_template_is_used_as_it_is() -> None:
     recorded["metadata"]["annotations"] = {"kept": "too"}
     before = json.dumps(recorded)
 
-    template = rendered(template=recorded, color="b").statefulset["spec"]["template"]
+    template = rendered(template=recorded, color="b").workload["spec"]["template"]
 
     assert template["spec"] == recorded["spec"]
     assert template["metadata"] == {
@@ -173,7 +173,12 @@ def test_names_are_dns_labels_and_leave_room_for_pods(case: Case) -> None:
 
     for child in objects.values():
         assert DNS_LABEL.fullmatch(child["metadata"]["name"])
-    name = objects["statefulset"]["metadata"]["name"]
+    # LeaderWorkerSet names a StatefulSet of workers by the number of the group, up to 999.
+    name = (
+        objects["statefulset"]["metadata"]["name"]
+        if "statefulset" in objects
+        else f"{objects['leaderworkerset']['metadata']['name']}-999"
+    )
     assert len(f"{name}-1234567890") <= 63, "label controller-revision-hash"
 
 
