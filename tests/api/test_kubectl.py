@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_columns_of_a_fresh_deployment(deployment: ControlPlane) -> None:
     assert row[:3] == [NAME, "llama-3.1-instruct", "70b"]
 
 
-def test_columns_of_a_ready_deployment(deployment: ControlPlane) -> None:
+def test_columns_of_a_ready_deployment(deployment: ControlPlane, tmp_path: Path) -> None:
     ready = {
         "type": "Ready",
         "status": "True",
@@ -103,9 +104,10 @@ def test_columns_of_a_ready_deployment(deployment: ControlPlane) -> None:
         "readyReplicas": 1,
         "url": "http://llama-70b-awq.ml.svc:8000/v1",
     }
-    patch = json.dumps({"status": status}, ensure_ascii=False)
+    patch = tmp_path / "patch.json"
+    patch.write_text(json.dumps({"status": status}, ensure_ascii=False), encoding="utf-8")
     command = ("patch", "llama", NAME, "-n", NAMESPACE, "--subresource=status", "--type=merge")
-    deployment.kubectl(*command, "-p", patch)
+    deployment.kubectl(*command, f"--patch-file={patch}")
     _, row = lines(deployment, "llama")
     assert row[:-1] == [
         NAME,
