@@ -102,6 +102,7 @@ ALLOWED = [
         )
         for verb in ("get", "list", "watch", "create", "patch")
     ),
+    "delete statefulsets.apps",
     "delete controllerrevisions.apps",
     "delete poddisruptionbudgets.policy",
     "delete jobs.batch",
@@ -131,7 +132,6 @@ FORBIDDEN = [
     "get configmaps",
     "create configmaps",
     "update statefulsets.apps",
-    "delete statefulsets.apps",
     "delete services",
     "deletecollection statefulsets.apps",
     "create serviceaccounts/token",

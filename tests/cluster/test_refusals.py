@@ -196,6 +196,8 @@ ELSEWHERE = {
     Reason.REJECTED_BY_API_SERVER,
     # tests/faults/test_upgrade.py
     Reason.RECORD_UNREADABLE,
+    # test_several_nodes.py
+    Reason.MULTI_NODE_UNAVAILABLE,
 }
 
 

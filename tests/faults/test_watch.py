@@ -21,12 +21,15 @@ SMALL = {"size": "8b", "format": "awq", "replicas": 2}
 WATCHED = {
     "configmaps",
     "controllerrevisions",
+    "customresourcedefinitions",
+    "deviceclasses",
     "jobs",
     "llamadeployments",
     "nodes",
     "persistentvolumeclaims",
     "poddisruptionbudgets",
     "pods",
+    "resourceslices",
     "services",
     "statefulsets",
 }
