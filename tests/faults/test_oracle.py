@@ -22,7 +22,7 @@ A100 = "NVIDIA-A100-SXM4-80GB"
 SMALL = {"size": "8b", "format": "awq"}
 OURS = {"app.kubernetes.io/managed-by": "llama-operator", "app.kubernetes.io/instance": "small"}
 WATCHES = 13
-"""Six kinds of children, pods, nodes, two kinds of devices, one CRD, catalog rows and deployments."""
+"""Six kinds of children, pods, nodes, two of devices, one CRD, catalog rows and deployments."""
 Damage = Callable[[World], None]
 
 
