@@ -153,7 +153,7 @@ PATHS = {
             writes=1,
             generation=0,
             templates=0,
-            reason="WeightsTooLarge",
+            reason="MultiNodeUnavailable",
         ),
         Path("refusededit", _edit(IMPOSSIBLE), [SMALL], 1, refused=True),
         # The garbage collector's work: there is no finalizer.

@@ -198,7 +198,7 @@ def test_every_field_is_set_changed_unset_refused_and_reverted(
 ) -> None:
     operator = start_operator("--allow-host-path")
     world.add_nodes(
-        *(gpu_node(f"a100-{number}", A100, 8) for number in range(48)),
+        *(gpu_node(f"a100-{number}", A100, 8) for number in range(64)),
         *(gpu_node(f"h100-{number}", H100, 8) for number in range(2)),
         GpuNode("cpu-0"),
     )

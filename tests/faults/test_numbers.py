@@ -9,7 +9,7 @@ import pytest
 
 from api.constraints import constraints, replace_at
 from api.server import NAMESPACE, Server
-from api.test_hostile_values import FIELDS, FULL, INTEGERS, NUMBERS
+from api.test_hostile_values import FIELDS, INTEGERS, NUMBERS, full
 from cluster.world import World, gpu_node
 from controlplane import ControlPlane, GpuNode
 from faults.field_rows import put
@@ -27,6 +27,17 @@ BASE: dict[str, Any] = {
     "replicas": 0,
 }
 """Nothing runs: a thousand replicas of a plan are planned as one is."""
+BESIDE: dict[str, dict[str, Any]] = {
+    "spec.lora.rank": {"lora": {"adapters": [{"name": "sql", "repository": "org/sql"}]}},
+    "spec.speculative.draftModel.numTokens": {
+        "speculative": {
+            "draftModel": {"model": "llama-3.2-instruct", "size": "1b", "format": "pytorch"}
+        }
+    },
+}
+"""What a number needs beside it."""
+ENDS_ALONE = {"spec.lora.rank"}
+"""Not every number between the bounds is allowed."""
 MORE = {
     "the largest 32-bit integer": 2**31 - 1,
     "beyond 32 bits": 2**31,
@@ -58,7 +69,7 @@ def server(installed: ControlPlane) -> Iterator[Server]:
 def test_a_refusal_names_the_field_and_what_is_allowed(server: Server, field: str) -> None:
     low, high = sorted(bounds(field))
     for what, value in {**NUMBERS, **MORE}.items():
-        answer = server.create({**replace_at(FULL, field, value), "metadata": {"name": "x"}})
+        answer = server.create({**replace_at(full(field), field, value), "metadata": {"name": "x"}})
         whole = isinstance(value, int) and low <= value <= high
         if whole:
             continue
@@ -87,7 +98,9 @@ def test_every_number_at_its_bounds_is_planned_or_refused_with_a_reason(
         if field != "spec.replicas":
             low, high = sorted(bounds(field))
             word = field.removeprefix("spec.").replace("[]", "").replace(".", "-").lower()
-            specs |= {f"{word}-{n}": put(BASE, field, n) for n in (low, low + 1, high - 1, high)}
+            between = () if field in ENDS_ALONE else (low + 1, high - 1)
+            base = {**BASE, **BESIDE.get(field, {})}
+            specs |= {f"{word}-{n}": put(base, field, n) for n in (low, *between, high)}
     # How many heads share out evenly is a rule of its own.
     specs = {name: spec for name, spec in specs.items() if spec["hardware"][0].get("count") != 15}
     specs["a-thousand-replicas"] = put(BASE, "spec.replicas", 1000) | {"suspend": True}

@@ -38,6 +38,12 @@ LARGEST: dict[str, Any] = {
     "auth": {"apiKeySecretRef": {"name": "s" * 253, "key": "k" * 253}},
     "tls": {"secretName": "s" * 253},
     "chatTemplate": {"configMapKeyRef": {"name": "c" * 253, "key": "k" * 253}},
+    "lora": {
+        "adapters": [
+            {"name": f"{'a' * 125}{n:03}", "repository": f"{'o' * 96}/{'r' * 96}"}
+            for n in range(16)
+        ]
+    },
     "cache": {"image": f"{'i' * 200}/{'m' * 182}:{'t' * 128}"},
     "template": {
         "metadata": {

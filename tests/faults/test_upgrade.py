@@ -145,7 +145,7 @@ def test_a_restart_a_takeover_and_another_version_move_nothing(
             f"the recommendations are {expected or 'gone'}",
             lambda expected=expected: (
                 Counter(map(recommendation, listed(world).values()))
-                == {expected: others, "WeightsTooLarge": 1}
+                == {expected: others, "MultiNodeUnavailable": 1}
             ),
         )
         oracle.assert_quiet()

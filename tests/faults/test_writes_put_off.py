@@ -46,7 +46,7 @@ def test_retry_after_is_honoured_by_every_request(calm: Stage, soak: bool) -> No
     kinds: dict[tuple[str, ...], list[Call]] = defaultdict(list)
     for call in refused:
         kinds[call.verb, call.resource, call.namespace, call.name].append(call)
-    assert len([kind for kind in kinds if kind[0] == "watch"]) == 10, sorted(kinds)
+    assert len([kind for kind in kinds if kind[0] == "watch"]) == 13, sorted(kinds)
     assert len([kind for kind in kinds if kind[0] != "watch"]) >= 1, sorted(kinds)
     for kind, calls in kinds.items():
         pauses = [b.at - a.at for a, b in pairwise(calls)]
