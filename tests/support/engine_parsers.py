@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _USAGE = "----- common params -----"
+_TESTS = Path(__file__).parents[1]
 _MLX_SCRIPT = Path(__file__).with_name("mlx_parser.py")
 _VLLM_SCRIPT = Path(__file__).with_name("vllm_own_parser.py")
 
@@ -59,7 +60,7 @@ def _answer(python: Path, script: Path, lines: Iterable[Sequence[str]]) -> Any:
         capture_output=True,
         text=True,
         check=True,
-        env={"HOME": "/nonexistent"},
+        env={"HOME": "/nonexistent", "PYTHONPATH": str(_TESTS)},
         timeout=120,
     )
     return json.loads(answer.stdout.splitlines()[-1])

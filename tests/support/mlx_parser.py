@@ -6,10 +6,11 @@ Reads a JSON list of them and prints a JSON list of the complaints, null where t
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, cast
 
 from mlx_lm import server
+
+from support.parser_refusals import parser_refusals
 
 
 class _Found(Exception):
@@ -17,10 +18,6 @@ class _Found(Exception):
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self.parser = parser
-
-
-class _Refused(Exception):
-    """A complaint of the parser."""
 
 
 def _the_parser() -> argparse.ArgumentParser:
@@ -40,26 +37,8 @@ def _the_parser() -> argparse.ArgumentParser:
     raise AssertionError("mlx_lm.server parses no arguments")
 
 
-def _refusal(parse: Callable[[Sequence[str]], object], arguments: Sequence[str]) -> str | None:
-    try:
-        parse(arguments)
-    except _Refused as refused:
-        return str(refused)
-    except SystemExit:
-        return "it ends by itself"
-    except Exception as error:  # as the real one does, with a trace
-        return f"it breaks: {error!r}"
-    return None
-
-
 def _main() -> None:
-    parser = _the_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise _Refused(message)
-
-    parser.error = refuse
-    refusals = [_refusal(parser.parse_args, line) for line in json.load(sys.stdin)]
+    refusals = parser_refusals(_the_parser(), json.load(sys.stdin))
     sys.stdout.write(json.dumps(refusals) + "\n")
 
 

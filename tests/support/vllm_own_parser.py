@@ -14,7 +14,9 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from typing import Any, NoReturn, Self, Union
+from typing import Any, Self, Union
+
+from support.parser_refusals import parser_refusals
 
 REPLACED = ("cv2", "llguidance", "torch", "torchaudio", "torchvision", "triton", "xgrammar")
 
@@ -125,10 +127,6 @@ def _schema(function: Any, **options: Any) -> str:
     return f"({parameters}) -> {f'({tensors})' if returned > 1 else tensors}"
 
 
-class _Refused(Exception):
-    """A complaint of the parser."""
-
-
 def _the_parser() -> Any:
     sys.meta_path.insert(0, _Finder())
     import_module("vllm.platforms").current_platform.device_type = "cuda"
@@ -137,27 +135,10 @@ def _the_parser() -> Any:
     return arguments.make_arg_parser(parsers.FlexibleArgumentParser(prog="vllm serve"))
 
 
-def _refusal(parser: Any, arguments: Sequence[str]) -> str | None:
-    try:
-        parser.parse_args(arguments)
-    except _Refused as refused:
-        return str(refused)
-    except SystemExit:
-        return "it ends by itself"
-    except Exception as error:  # as the real one does, with a trace
-        return f"it breaks: {error!r}"
-    return None
-
-
 def _main() -> None:
     parser = _the_parser()
-
-    def refuse(message: str) -> NoReturn:
-        raise _Refused(message)
-
-    parser.error = refuse
     options = [action.option_strings for action in parser._actions]
-    refusals = [_refusal(parser, line) for line in json.load(sys.stdin)]
+    refusals = parser_refusals(parser, json.load(sys.stdin))
     sys.stdout.write(json.dumps({"options": options, "refusals": refusals}) + "\n")
 
 

@@ -52,14 +52,7 @@ def read_one(arguments: argparse.Namespace, name: str) -> Live:
     Raises:
         InputError: there is no cluster, or no such deployment; names those that there are.
     """
-
-    async def ask(client: ApiClient, namespace: str) -> Live:
-        try:
-            return _live(await client.get(LLAMA_DEPLOYMENTS, namespace, name))
-        except NotFoundError:
-            raise await _missing(client, namespace, name) from None
-
-    return _run(arguments, ask)
+    return _run(arguments, lambda client, namespace: _get(client, namespace, name))
 
 
 def read_all(arguments: argparse.Namespace, *, everywhere: bool) -> list[Live]:
@@ -84,10 +77,7 @@ def plan_anew(arguments: argparse.Namespace, name: str, now: datetime) -> Live:
     value = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     async def ask(client: ApiClient, namespace: str) -> Live:
-        try:
-            before = _live(await client.get(LLAMA_DEPLOYMENTS, namespace, name))
-        except NotFoundError:
-            raise await _missing(client, namespace, name) from None
+        before = await _get(client, namespace, name)
         await client.request(
             "PATCH",
             LLAMA_DEPLOYMENTS.path(namespace, name),
@@ -126,9 +116,13 @@ async def _list(client: ApiClient, namespace: str | None) -> list[Live]:
     return sorted(found, key=lambda live: live.key)
 
 
-async def _missing(client: ApiClient, namespace: str, name: str) -> InputError:
-    there = ", ".join(live.name for live in await _list(client, namespace)) or "none"
-    return InputError(f"NAME: {name} is not in namespace {namespace}; there: {there}")
+async def _get(client: ApiClient, namespace: str, name: str) -> Live:
+    try:
+        return _live(await client.get(LLAMA_DEPLOYMENTS, namespace, name))
+    except NotFoundError:
+        there = ", ".join(live.name for live in await _list(client, namespace)) or "none"
+        msg = f"NAME: {name} is not in namespace {namespace}; there: {there}"
+        raise InputError(msg) from None
 
 
 def _live(body: Json) -> Live:

@@ -10,10 +10,10 @@ from llama_operator.cluster.client import (
     ApiError,
     Json,
     NotFoundError,
-    Resource,
 )
 from llama_operator.cluster.connection import connect
 from llama_operator.cluster.devices import OF_DRIVER
+from llama_operator.cluster.discovery import serves
 from llama_operator.cluster.paging import paged
 from llama_operator.cluster.resources import (
     DEVICE_CLASSES,
@@ -77,12 +77,7 @@ async def _read_deployment(name: str, namespace: str | None) -> tuple[Json, Inve
     where = namespace or connection.namespace
     async with ApiClient(connection) as client:
         try:
-            body = await client.request(
-                "GET",
-                LLAMA_DEPLOYMENTS.path(where, name),
-                resource=LLAMA_DEPLOYMENTS.plural,
-                verb="get",
-            )
+            body = await client.get(LLAMA_DEPLOYMENTS, where, name)
         except NotFoundError:
             msg = f"namespace {where} has no LlamaDeployment {name}; see `kubectl get llama -A`"
             raise InputError(msg) from None
@@ -110,17 +105,8 @@ async def _inventory(client: ApiClient, but: tuple[str, str] | None = None) -> I
             continue
         if pod.node and not pod.finished:
             held[pod.node, pod.gpu_resource] += pod.gpus
-    leader_worker_set = await _serves(client, LEADER_WORKER_SETS)
+    leader_worker_set = await serves(client, LEADER_WORKER_SETS)
     return Inventory(tuple(nodes), held, leader_worker_set=leader_worker_set)
-
-
-async def _serves(client: ApiClient, resource: Resource) -> bool:
-    try:
-        path = f"/apis/{resource.api_version}"
-        answer = await client.request("GET", path, resource="resources", verb="list")
-    except NotFoundError:
-        return False
-    return any(item.get("name") == resource.plural for item in answer.get("resources") or ())
 
 
 async def _devices(client: ApiClient) -> dict[str, NodeDevices]:

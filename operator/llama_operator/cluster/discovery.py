@@ -40,18 +40,27 @@ async def is_served(client: ApiClient, resource: Resource) -> bool:
     return not await _problem(client, resource)
 
 
-async def _problem(client: ApiClient, resource: Resource) -> str:
-    missing = f"the CRD {resource.plural}.{resource.group} is not installed"
+async def serves(client: ApiClient, resource: Resource) -> bool:
+    """Whether discovery lists a resource.
+
+    Raises:
+        ApiError: it cannot be asked.
+    """
     try:
         groups = await client.request("GET", "/apis", resource="groups", verb="list")
         if resource.group not in {group.get("name") for group in groups.get("groups") or ()}:
-            return missing
+            return False
         served = await client.request(
             "GET", f"/apis/{resource.api_version}", resource="resources", verb="list"
         )
     except NotFoundError:
-        return missing
+        return False
+    return resource.plural in {item.get("name") for item in served.get("resources") or ()}
+
+
+async def _problem(client: ApiClient, resource: Resource) -> str:
+    try:
+        served = await serves(client, resource)
     except ApiError as error:
         return error.message
-    names = {item.get("name") for item in served.get("resources") or ()}
-    return "" if resource.plural in names else missing
+    return "" if served else f"the CRD {resource.plural}.{resource.group} is not installed"

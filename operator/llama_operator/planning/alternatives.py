@@ -145,7 +145,7 @@ def _numbers(fit: Fit) -> str:
     if trial.memory is None or trial.setting is None:
         return trial.candidate.gpus
     return (
-        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.loaded_bytes)} per GPU, "
+        f"{trial.candidate.gpus}, weights {format_gib(trial.memory.models_bytes)} per GPU, "
         f"KV cache {counted(trial.memory.kv_cache_tokens or 0, 'token')}, "
         f"context {trial.setting.max_model_len:,}"
     )

@@ -135,7 +135,6 @@ def _memory_per_gpu(setting: Setting, memory: StageEstimate) -> MemoryPerGpu:
     graphs = memory.cuda_graph_bytes if setting.rules.memory.graphs_inside_budget else 0
     budget = (
         memory.loaded_bytes
-        + memory.adapter_bytes
         + memory.activation_bytes
         + memory.non_torch_bytes
         + graphs
@@ -183,7 +182,7 @@ def _summary(
     spec: LlamaDeploymentSpec, trial: Trial, setting: Setting, memory: StageEstimate
 ) -> str:
     return (
-        f"{trial.candidate.gpus}: weights {format_gib(memory.loaded_bytes)} and KV cache "
+        f"{trial.candidate.gpus}: weights {format_gib(memory.models_bytes)} and KV cache "
         f"{format_gib(memory.kv_cache_bytes or 0)} per GPU; "
         f"{counted(memory.kv_cache_tokens or 0, 'token')} hold "
         f"{requests_text(spec.context.concurrency, setting.max_model_len)}"

@@ -173,7 +173,7 @@ def _first(
     Of each pool no more GPUs are tried than the fewest that fit, and none that cost too much beside
     the first of their entry of spec.hardware or rank below a trial that is free.
     """
-    wanted = _wanted_replicas(spec)
+    wanted = wanted_replicas(spec)
     shortages = Shortages()
     fits: list[Trial] = []
     done: set[tuple[int, str, str]] = set()
@@ -200,7 +200,8 @@ def _first(
     return next((fit for fit in chain((first,), others) if fit.fits_now), first)
 
 
-def _wanted_replicas(spec: LlamaDeploymentSpec) -> int:
+def wanted_replicas(spec: LlamaDeploymentSpec) -> int:
+    """Replicas that are to fit; one where none runs."""
     return max(1, spec.replicas)
 
 
@@ -262,7 +263,7 @@ def _fit(
         if trial.host is not None
     )
     busy = better[0].candidate if better else None
-    return Fit(trial, accepted, free, _wanted_replicas(spec), busy=busy)
+    return Fit(trial, accepted, free, wanted_replicas(spec), busy=busy)
 
 
 def _accepts(

@@ -13,7 +13,7 @@ from llama_operator.catalog.catalog import Catalog
 from llama_operator.errors import SpecError
 from llama_operator.planning.candidates import Candidate, candidates, preferred_engine, spread
 from llama_operator.planning.choices import Choice, check_context, choices, lacks_token
-from llama_operator.planning.decide import Fit, decide, own_free_replicas
+from llama_operator.planning.decide import Fit, decide, own_free_replicas, wanted_replicas
 from llama_operator.planning.ranking import PRICE_TOLERANCE_PERCENT, is_within, rank
 from llama_operator.planning.refuse import SHORTAGES
 from llama_operator.planning.survey import GpuPool, Survey
@@ -187,7 +187,7 @@ class _Asked:
         return why
 
     def _is_free(self, trial: Trial) -> bool:
-        return own_free_replicas(trial) >= max(1, self.spec.replicas)
+        return own_free_replicas(trial) >= wanted_replicas(self.spec)
 
     def _not_preferred(self) -> Iterator[ExplainedRow]:
         """Choices on GPUs where an engine that comes before runs the same weights."""

@@ -126,7 +126,6 @@ class Trial:
         inside = self.setting.rules.memory.graphs_inside_budget
         return (
             memory.loaded_bytes
-            + memory.adapter_bytes
             + memory.activation_bytes
             + memory.non_torch_bytes
             + (memory.cuda_graph_bytes if inside else 0)

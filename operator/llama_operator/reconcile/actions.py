@@ -23,8 +23,25 @@ class Create:
         return str(self.body["metadata"]["name"])
 
 
+class _OfChild:
+    """An action on a child that is there."""
+
+    __slots__ = ()
+    child: Child
+
+    @property
+    def kind(self) -> str:
+        """Kind of the object."""
+        return self.child.kind
+
+    @property
+    def name(self) -> str:
+        """Name of the object."""
+        return self.child.name
+
+
 @dataclass(frozen=True, slots=True)
-class Apply:
+class Apply(_OfChild):
     """Apply our intent to a child of ours; `body` carries the uid of `child`.
 
     `leaves_out` tells that the body may lack fields that were intended before.
@@ -35,52 +52,22 @@ class Apply:
     reason: str
     leaves_out: bool = True
 
-    @property
-    def kind(self) -> str:
-        """Kind of the object."""
-        return self.child.kind
-
-    @property
-    def name(self) -> str:
-        """Name of the object."""
-        return self.child.name
-
 
 @dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(_OfChild):
     """Delete exactly this child."""
 
     child: Child
     reason: str
 
-    @property
-    def kind(self) -> str:
-        """Kind of the object."""
-        return self.child.kind
-
-    @property
-    def name(self) -> str:
-        """Name of the object."""
-        return self.child.name
-
 
 @dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(_OfChild):
     """Delete exactly this child and create it anew: an object that cannot be changed."""
 
     body: Json = field(repr=False)
     child: Child
     reason: str
-
-    @property
-    def kind(self) -> str:
-        """Kind of the object."""
-        return self.child.kind
-
-    @property
-    def name(self) -> str:
-        """Name of the object."""
-        return self.child.name
 
 
 Action = Create | Apply | Delete | Replace

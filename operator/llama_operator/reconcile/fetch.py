@@ -8,20 +8,17 @@ from typing import Final
 from llama_operator.api.names import (
     ANNOTATION_ATTEMPT,
     ANNOTATION_REVISION,
-    leader_worker_set_name,
-    statefulset_name,
 )
 from llama_operator.api.reasons import Reason
 from llama_operator.reconcile.actions import Action, Apply, Create, Delete, Replace
 from llama_operator.reconcile.drift import holds
 from llama_operator.reconcile.observed import Child, Json, PodFacts, PodFailure
 from llama_operator.reconcile.revision import (
-    LEADER_WORKER_SET_KIND,
-    STATEFUL_SET_KIND,
     WORKLOADS,
     Revision,
     digest,
     read_revision,
+    workload_name,
 )
 from llama_operator.render.quantities import canonical_bytes
 from llama_operator.units import parse_quantity
@@ -130,12 +127,8 @@ def is_fetched(revision: Revision, by_name: Children, owner_uid: str) -> bool:
 
 def workload_of(revision: Revision, by_name: Children, name: str) -> Child | None:
     """What makes the pods of a deployment now, preferably of the kind that a revision wants."""
-    names = {
-        STATEFUL_SET_KIND: statefulset_name(name),
-        LEADER_WORKER_SET_KIND: leader_worker_set_name(name),
-    }
     kinds = sorted(WORKLOADS, key=lambda kind: kind != revision.objects.workload_kind)
-    found = (by_name.get((kind, names[kind])) for kind in kinds)
+    found = (by_name.get((kind, workload_name(kind, name))) for kind in kinds)
     return next((child for child in found if child is not None), None)
 
 

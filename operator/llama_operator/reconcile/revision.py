@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from llama_operator.api.deployment import LlamaDeployment
-from llama_operator.api.names import ANNOTATION_REPLAN
+from llama_operator.api.names import ANNOTATION_REPLAN, leader_worker_set_name, statefulset_name
 from llama_operator.api.plan import Plan
 from llama_operator.reconcile.observed import Child, Json
 
@@ -32,6 +32,13 @@ _TEMPLATE_FIELDS: Final = ("servedModelNames", "template", "tokenSecretRef")
 _CACHE_FIELD: Final = "cache"
 _TEMPLATE_ENGINE_FIELDS: Final = ("extraArgs", "env")
 _RUNTIME_FIELDS: Final = ("replicas", "suspend")
+
+
+def workload_name(kind: str, name: str) -> str:
+    """Name of what makes the pods of a deployment, by its kind and the deployment's name."""
+    return (
+        leader_worker_set_name(name) if kind == LEADER_WORKER_SET_KIND else statefulset_name(name)
+    )
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - JSON

@@ -9,11 +9,9 @@ from datetime import datetime
 
 from llama_operator.api.deployment import LlamaDeployment
 from llama_operator.api.names import (
-    leader_worker_set_name,
     selector_text,
     service_name,
     service_url,
-    statefulset_name,
 )
 from llama_operator.api.reasons import Reason
 from llama_operator.api.status import (
@@ -35,7 +33,11 @@ from llama_operator.reconcile.fetch import (
 )
 from llama_operator.reconcile.fetch_progress import FetchProgress
 from llama_operator.reconcile.observed import Child, Json, PodFacts
-from llama_operator.reconcile.revision import LEADER_WORKER_SET_KIND
+from llama_operator.reconcile.revision import (
+    LEADER_WORKER_SET_KIND,
+    STATEFUL_SET_KIND,
+    workload_name,
+)
 from llama_operator.units import format_gib
 
 
@@ -313,14 +315,13 @@ def _rolling(situation: Situation) -> bool:
 
     Pods tell it: the StatefulSet counts them later than they answer.
     """
-    deployment, revision = situation.deployment, situation.desired.revision
-    name = statefulset_name(deployment.metadata.name)
-    if revision is not None and revision.objects.workload_kind == LEADER_WORKER_SET_KIND:
-        name = leader_worker_set_name(deployment.metadata.name)
+    revision = situation.desired.revision
+    kind = STATEFUL_SET_KIND if revision is None else revision.objects.workload_kind
+    name = workload_name(kind, situation.deployment.metadata.name)
     for child in situation.children:
         if child.kind == LEADER_WORKER_SET_KIND and child.name == name:
             return _groups_are_rolling(child)
-        if child.kind == "StatefulSet" and child.name == name:
+        if child.kind == STATEFUL_SET_KIND and child.name == name:
             status = child.body.get("status") or {}
             generation = int(child.body["metadata"].get("generation", 0))
             newest = status.get("updateRevision")

@@ -185,8 +185,8 @@ class Taken:
 
     @property
     def loaded_bytes(self) -> int:
-        """Weights of the model, and of the one that drafts for it."""
-        return self.weights_bytes + self.draft_weights_bytes
+        """Weights of the model, of the one that drafts for it, and of adapters."""
+        return self.weights_bytes + self.draft_weights_bytes + self.adapter_bytes
 
 
 def budget_bytes(
@@ -216,10 +216,9 @@ def pool_bytes(rules: EngineRules, budget: int, taken: Taken) -> int:
     llama.cpp: less weights and the compute buffer. Memory model, section 7.
     """
     if rules.budgeting is Budgeting.STATIC_FRACTION:
-        return budget - taken.loaded_bytes - taken.adapter_bytes
+        return budget - taken.loaded_bytes
     graphs = taken.cuda_graph_bytes if rules.memory.graphs_inside_budget else 0
-    loaded = taken.loaded_bytes + taken.adapter_bytes
-    return budget - loaded - taken.activation_bytes - taken.non_torch_bytes - graphs
+    return budget - taken.loaded_bytes - taken.activation_bytes - taken.non_torch_bytes - graphs
 
 
 def planned_utilization_percent(

@@ -54,9 +54,14 @@ class StageEstimate:
     adapter_bytes: int = 0
 
     @property
-    def loaded_bytes(self) -> int:
+    def models_bytes(self) -> int:
         """Weights of the model, and of the one that drafts for it."""
         return self.weights_bytes + self.draft_weights_bytes
+
+    @property
+    def loaded_bytes(self) -> int:
+        """Weights of the models, and adapters."""
+        return self.models_bytes + self.adapter_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,17 +356,17 @@ def _verdict(
 ) -> tuple[Reason, str] | None:
     inside = setting.rules.memory.graphs_inside_budget
     for stage in stages:
-        if stage.loaded_bytes > budget:
+        if stage.models_bytes > budget:
             return (
                 Reason.WEIGHTS,
-                f"weights of {format_gib(stage.loaded_bytes)} exceed {format_gib(max(0, budget))}",
+                f"weights of {format_gib(stage.models_bytes)} exceed {format_gib(max(0, budget))}",
             )
     for stage in stages:
         room = (stage.room_bytes or 0) + (stage.cuda_graph_bytes if inside else 0)
         if room <= 0:
             return (
                 Reason.ACTIVATION,
-                f"weights of {format_gib(stage.loaded_bytes)} and activations of "
+                f"weights of {format_gib(stage.models_bytes)} and activations of "
                 f"{format_gib(stage.activation_bytes)}{_adapters(stage)} leave nothing of "
                 f"{format_gib(budget)}",
             )
